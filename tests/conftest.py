@@ -1,0 +1,25 @@
+"""What all tests share: where the reference data lies, and a quiet, deterministic TensorFlow."""
+
+import os
+import pathlib
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def shared_path() -> pathlib.Path:
+    return pathlib.Path(os.environ.get("TFNAS_SHARED", ROOT.parent / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> pathlib.Path:
+    """Folder with golden values and real data; tests that need it skip where it is absent."""
+    path = shared_path()
+    if not (path / "golden").is_dir():
+        pytest.skip(f"reference data not found at {path} (set TFNAS_SHARED)")
+    return path
