@@ -1,0 +1,1 @@
+"""One short app per job: flags, a frozen config, run."""
