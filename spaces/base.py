@@ -9,7 +9,7 @@ import abc
 import dataclasses
 import functools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,25 @@ from tfnas.graph import Graph
 if TYPE_CHECKING:
     import keras
     import networkx
+
+
+@functools.total_ordering
+class Architecture(abc.ABC):
+    """A point of a space. Subclasses are frozen dataclasses, hence hashable; they are ordered by their string.
+
+    `str(architecture)` is the key of everything that is stored about it, and the space's `parse` reads it back.
+    """
+
+    @abc.abstractmethod
+    def __str__(self) -> str: ...
+
+    def __lt__(self, other: object) -> bool:
+        if not isinstance(other, Architecture):
+            return NotImplemented
+        return str(self) < str(other)
+
+
+ArchitectureT = TypeVar("ArchitectureT", bound=Architecture)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,3 +76,115 @@ class NetworkConfig:
                 "bn_momentum must lie in [0, 1] and bn_epsilon above 0. "
                 f"Received: bn_momentum={self.bn_momentum}, bn_epsilon={self.bn_epsilon}"
             )
+
+
+class Space(abc.ABC, Generic[ArchitectureT]):
+    """A finite set of architectures and the networks that they stand for.
+
+    Attributes:
+        name: key in the registry.
+        published: network constants of the publication, the defaults of `config`.
+        flavours: published implementations whose networks differ; the first is the benchmark's own.
+        size: number of architectures (of strings, not of classes of equal networks).
+    """
+
+    name: ClassVar[str]
+    published: ClassVar[NetworkConfig]
+    flavours: ClassVar[tuple[str, ...]]
+    size: ClassVar[int]
+
+    @abc.abstractmethod
+    def sample(self, rng: np.random.Generator) -> ArchitectureT:
+        """One architecture, as the publication draws it."""
+
+    @abc.abstractmethod
+    def parse(self, text: str) -> ArchitectureT:
+        """The architecture of a string; the inverse of `str`.
+
+        Raises:
+            InputError: no architecture of this space, with what is wrong.
+        """
+
+    @abc.abstractmethod
+    def mutate(self, arch: ArchitectureT, rng: np.random.Generator) -> ArchitectureT:
+        """A child, by the mutation rule of the reference search."""
+
+    @abc.abstractmethod
+    def neighbors(self, arch: ArchitectureT) -> list[ArchitectureT]:
+        """All architectures one change away, each once, without `arch`."""
+
+    @abc.abstractmethod
+    def canonical(self, arch: ArchitectureT) -> str:
+        """A key that is equal for architectures which the publication counts as one network."""
+
+    @abc.abstractmethod
+    def graph(self, arch: ArchitectureT) -> networkx.DiGraph:
+        """The architecture as an acyclic graph with its operation in the attribute `op` of each node."""
+
+    @abc.abstractmethod
+    def encode(self, arch: ArchitectureT) -> np.ndarray:
+        """The architecture as a float32 vector [d], one d for the whole space."""
+
+    @abc.abstractmethod
+    def enumerate(self) -> Iterator[ArchitectureT]:
+        """All architectures, in the order of the benchmark's index."""
+
+    @abc.abstractmethod
+    def _network(self, arch: ArchitectureT, config: NetworkConfig) -> Graph:
+        """The network of an architecture."""
+
+    def sample_distinct(self, rng: np.random.Generator, count: int) -> list[ArchitectureT]:
+        """`count` different architectures, each drawn by `sample` until it is new.
+
+        Raises:
+            InputError: more than the space has.
+        """
+        if not 0 <= count <= self.size:
+            raise InputError(f"{self.name} has {self.size} architectures. Received: {count}")
+        found: dict[ArchitectureT, None] = {}
+        while len(found) < count:
+            found[self.sample(rng)] = None
+        return list(found)
+
+    def config(self, **overrides: Any) -> NetworkConfig:
+        """The published network constants with some replaced; None stands for the published value.
+
+        Raises:
+            InputError: an unknown constant or flavour, or a value out of range.
+        """
+        allowed = [field.name for field in dataclasses.fields(NetworkConfig)]
+        for key in overrides:
+            if key not in allowed:
+                raise unknown("network setting", key, allowed)
+        given = {key: value for key, value in overrides.items() if value is not None}
+        config = dataclasses.replace(self.published, **given)
+        if config.flavour not in self.flavours:
+            raise unknown(f"flavour of {self.name}", config.flavour, self.flavours)
+        if (config.width == 0) != (self.published.width == 0):
+            raise InputError(
+                f"The width of a network of {self.name} is "
+                + (
+                    f"1 or more. Received: {config.width}"
+                    if config.width == 0
+                    else f"fixed by its architecture. Received: {config.width}"
+                )
+            )
+        return config
+
+    def layer_graph(self, arch: ArchitectureT, **network: Any) -> Graph:
+        """The network of an architecture as a layer graph; keywords as in `config`."""
+        return self._network(arch, self.config(**network))
+
+    def build(self, arch: ArchitectureT, *, init: str = "torch", seed: int = 0, **network: Any) -> keras.Model:
+        """The network of an architecture as a Keras model that returns logits.
+
+        Args:
+            arch: the architecture.
+            init: scheme of the initial weights, one of `tfnas.weights.SCHEMES`.
+            seed: of the initial weights.
+            **network: as in `config`.
+        """
+        from tfnas import keras_model, weights
+
+        graph = self.layer_graph(arch, **network)
+        return keras_model.to_keras(graph, weights.initialize(graph, init, seed))
