@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # pandas and pyarrow take a second to import: only what reads
     import pyarrow as pa
 
 STATUSES = ("ok", "nan", "oom", "error")
+# "nan" is a property of the network; these may be of the moment.
+FAILURES = ("oom", "error")
 
 # What identifies a score: two records with the same key hold the same number, whoever computed it.
 KEY = (
@@ -162,7 +164,8 @@ class Writer:
 def read(folder: epath.PathLike, *, stable: bool = False) -> pd.DataFrame:
     """All records of a folder, sorted by key.
 
-    Of several records with one key the first wins, by the order of part names. Files that cannot be read as records
+    Of several records with one key the first wins, by the order of part names; but a failure (oom, error) yields to a
+    score. Files that cannot be read as records
     are skipped and left alone; `frame.attrs["skipped"]` has one line for each.
 
     Args:
@@ -171,15 +174,18 @@ def read(folder: epath.PathLike, *, stable: bool = False) -> pd.DataFrame:
     """
     columns = [column for column in COLUMNS if not (stable and column in HOST)]
     frame, skipped = _merge(folder, columns)
+    frame = frame.sort_values("status", key=lambda status: status.isin(FAILURES), kind="stable")
     frame = frame.drop_duplicates(list(KEY)).sort_values(list(KEY), kind="stable", ignore_index=True)
     frame.attrs["skipped"] = skipped
     return frame
 
 
-def done(folder: epath.PathLike) -> set[tuple]:
-    """Keys of all records in a folder, as `Record.key` gives them."""
-    frame, _ = _merge(folder, list(KEY))
-    return set(frame.itertuples(index=False, name=None))
+def done(folder: epath.PathLike, *, retry: bool = False) -> set[tuple]:
+    """Keys of the records in a folder, as `Record.key` gives them; with `retry`, failures do not count."""
+    frame, _ = _merge(folder, [*KEY, "status"])
+    if retry:
+        frame = frame[~frame.status.isin(FAILURES)]
+    return set(frame[list(KEY)].itertuples(index=False, name=None))
 
 
 def _merge(folder: epath.PathLike, columns: list[str]) -> tuple[pd.DataFrame, list[str]]:
