@@ -81,7 +81,8 @@ def pqetp(score: Sequence[float], truth: Sequence[float], threshold: float) -> f
 
 def discovered(score: Sequence[float], truth: Sequence[float], k: int = 10) -> float:
     """Discovered performance: the best truth among the k networks of highest score (Park et al. 2020: k = 10)."""
-    return float(_discovered_rows(*(values[None] for values in pairs(score, truth)), k)[0])
+    score, truth = pairs(score, truth)
+    return float(_discovered_rows(_descending(score[None]), truth[None], k)[0])
 
 
 def discovered_subsets(
@@ -102,18 +103,19 @@ def discovered_subsets(
         return math.nan, math.nan
     rng = np.random.default_rng(seed)
     rows = np.stack([np.sort(rng.choice(len(score), size, replace=False)) for _ in range(subsets)])
-    found = _discovered_rows(score[rows], truth[rows], k)
+    found = _discovered_rows(_descending(score[rows]), truth[rows], k)
     return float(found.mean()), float(found.std(ddof=1) / math.sqrt(subsets)) if subsets > 1 else math.nan
 
 
 def top_spearman(score: Sequence[float], truth: Sequence[float], percent: float) -> float:
     """Spearman's rho among the floor(n percent / 100) networks of highest truth: Dey et al. 2021."""
-    return float(_top_spearman_rows(*(values[None] for values in pairs(score, truth)), percent)[0])
+    score, truth = pairs(score, truth)
+    return float(_top_spearman_rows(score[None], truth[None], _descending(truth[None]), percent)[0])
 
 
 def common_ratio(score: Sequence[float], truth: Sequence[float], percent: float) -> float:
     """Share of the floor(n percent / 100) best by truth that are also among as many best by score: Dey et al. 2021."""
-    return float(_common_rows(*(values[None] for values in pairs(score, truth)), percent)[0])
+    return float(_common_rows(*(_descending(values[None]) for values in pairs(score, truth)), percent)[0])
 
 
 def precision_at_k(score: Sequence[float], truth: Sequence[float], k: int = 10) -> float:
@@ -170,14 +172,14 @@ def bootstrap(
     kendall_of = _kendall_resampler(score, truth)
     for rows in _resample_rows(len(score), resamples, seed):
         x, y = score[rows], truth[rows]
-        x_ranks = _ranks(x)
+        x_ranks, x_order, y_order = _ranks(x), _descending(x), _descending(y)
         found["kendall"].append(kendall_of(rows))
         found["spearman"].append(_pearson_rows(x_ranks, _ranks(y)))
         found["pearson"].append(_pearson_rows(x, y))
-        found["discovered"].append(_discovered_rows(x, y, k))
+        found["discovered"].append(_discovered_rows(x_order, y, k))
         for percent in percents:
-            found[f"top{percent:g}_spearman"].append(_top_spearman_rows(x, y, percent))
-            found[f"top{percent:g}_common"].append(_common_rows(x, y, percent))
+            found[f"top{percent:g}_spearman"].append(_top_spearman_rows(x, y, y_order, percent))
+            found[f"top{percent:g}_common"].append(_common_rows(x_order, y_order, percent))
         for threshold in thresholds:
             found[f"pqetp_{threshold:g}"].append(_pqetp_rows(x_ranks, y, threshold))
     return {name: _interval(values, level) for name, values in found.items()}
@@ -271,10 +273,11 @@ def _pair_signs(values: np.ndarray) -> np.ndarray:
     return (values[:, None] > values).astype(np.float32) - (values[:, None] < values)
 
 
-# Rows: the same statistics for each row of x [b, n] and y [b, n] -------------------------------------------------------
+# Rows: the same statistics for each row of x [b, n] and y [b, n] ------------------------------------------------------
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
+    """Average ranks, from 1."""
     from scipy import stats
 
     return stats.rankdata(values, axis=-1)
@@ -301,24 +304,24 @@ def _pqetp_rows(x_ranks: np.ndarray, y: np.ndarray, threshold: float) -> np.ndar
     return _divide(rank_sum - count * (count + 1) / 2, count * (y.shape[-1] - count))
 
 
-def _discovered_rows(x: np.ndarray, y: np.ndarray, k: int) -> np.ndarray:
-    if not x.shape[-1] or k < 1:
-        return np.full(len(x), math.nan)
-    return np.take_along_axis(y, _descending(x)[:, :k], -1).max(-1)
+def _discovered_rows(x_order: np.ndarray, y: np.ndarray, k: int) -> np.ndarray:
+    if not y.shape[-1] or k < 1:
+        return np.full(len(y), math.nan)
+    return np.take_along_axis(y, x_order[:, :k], -1).max(-1)
 
 
-def _top_spearman_rows(x: np.ndarray, y: np.ndarray, percent: float) -> np.ndarray:
-    best = _descending(y)[:, : _top_count(x.shape[-1], percent)]
+def _top_spearman_rows(x: np.ndarray, y: np.ndarray, y_order: np.ndarray, percent: float) -> np.ndarray:
+    best = y_order[:, : _top_count(x.shape[-1], percent)]
     return _pearson_rows(*(_ranks(np.take_along_axis(values, best, -1)) for values in (x, y)))
 
 
-def _common_rows(x: np.ndarray, y: np.ndarray, percent: float) -> np.ndarray:
-    count = _top_count(x.shape[-1], percent)
+def _common_rows(x_order: np.ndarray, y_order: np.ndarray, percent: float) -> np.ndarray:
+    count = _top_count(x_order.shape[-1], percent)
     if not count:
-        return np.full(len(x), math.nan)
-    chosen = np.zeros((2, *x.shape), bool)
-    for mask, values in zip(chosen, (x, y), strict=True):
-        np.put_along_axis(mask, _descending(values)[:, :count], True, -1)
+        return np.full(len(x_order), math.nan)
+    chosen = np.zeros((2, *x_order.shape), bool)
+    for mask, order in zip(chosen, (x_order, y_order), strict=True):
+        np.put_along_axis(mask, order[:, :count], True, -1)
     return chosen.all(0).sum(-1) / count
 
 

@@ -1,8 +1,8 @@
 """Tables of known performance: one columnar form, and a reader for anybody's CSV or Parquet file.
 
-The common form is a Parquet file with a text column `arch`, unique, and columns of values. Its key-value metadata, under
-"tfnas.table", is a JSON object with the version of this form, a checksum of the content, the unit of each column, the
-space and the provenance. Local paths and gs:// addresses both work. Nothing here imports TensorFlow.
+The common form is a Parquet file with a text column `arch`, unique, and columns of values. Its key-value metadata,
+under "tfnas.table", is a JSON object with the version of this form, a checksum of the content, the unit of each column,
+the space and the provenance. Local paths and gs:// addresses both work. Nothing here imports TensorFlow.
 """
 
 from __future__ import annotations
@@ -230,6 +230,7 @@ def checksum(frame: pd.DataFrame, header: Mapping[str, object]) -> str:
 
 def _values_of(frame: pd.DataFrame) -> list[str]:
     """Names of the value columns of a frame that may become a table."""
+    import numpy as np
     from pandas.api import types
 
     if "arch" not in frame or not types.is_string_dtype(frame["arch"].dtype) or frame["arch"].isna().any():
@@ -238,7 +239,8 @@ def _values_of(frame: pd.DataFrame) -> list[str]:
         raise errors.InputError(f"{len(doubled)} rows repeat an architecture, the first: {doubled.iloc[0]!r}")
     for column in frame.columns:
         dtype = frame[column].dtype
-        if not isinstance(column, str) or not (getattr(dtype, "kind", "") in "biuf" or types.is_string_dtype(dtype)):
+        numbers = isinstance(dtype, np.dtype) and dtype.kind in "biuf"
+        if not isinstance(column, str) or not (numbers or types.is_string_dtype(dtype)):
             raise errors.InputError(f"Columns hold numbers or text. Received: {column!r} of type {dtype}")
     return [column for column in frame.columns if column != "arch"]
 
