@@ -10,7 +10,7 @@ PYTEST ?=
 .PHONY: demo test lint clean
 
 demo: $(VENV)/.installed
-	$(BIN)/python -m launch.score --dataset=digits --width=16 --depth=1 --num_archs=48 --proxies=all \
+	$(BIN)/python -m launch.score --dataset=digits --width=16 --depth=1 --archs=nasbench201_digits --num_archs=48 --proxies=all \
 		--ntk_batch_size=16 --output=output/demo/scores
 	$(BIN)/python -m launch.correlate --scores=output/demo/scores --output=output/demo/correlations
 

@@ -25,6 +25,7 @@ import hashlib
 import json
 import os
 import sys
+import tempfile
 import textwrap
 import types
 import typing
@@ -90,6 +91,30 @@ def launch(config_type: type, run: Callable[[Any], None], doc: str | None, argv:
             raise
         return _fail(f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror))
     return 0
+
+
+def start_tensorflow() -> None:
+    """Imports TensorFlow without the messages it prints while it starts, which no log level silences.
+
+    Call this before the first thing that imports it. The messages are shown after all if the import fails.
+    """
+    if "tensorflow" in sys.modules:
+        return
+    sys.stderr.flush()
+    keep = os.dup(2)
+    with tempfile.TemporaryFile() as messages:
+        os.dup2(messages.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
+        except BaseException:
+            messages.seek(0)
+            os.write(keep, messages.read())
+            raise
+        finally:
+            os.dup2(keep, 2)
+            os.close(keep)
 
 
 def parse(config_type: type, argv: Sequence[str]) -> Any:

@@ -47,7 +47,9 @@ class Config:
     split: str = app.flag("train", "split of the data set, in the notation of TFDS")
     proxies: tuple[str, ...] = app.flag(("all",), "names of proxies, separated by commas, or all")
     num_archs: int | None = app.flag(None, "score this many distinct architectures, drawn uniformly by --seed")
-    archs: str | None = app.flag(None, "score the architectures of this file, one string a line (# starts a comment)")
+    archs: str | None = app.flag(
+        None, "score the architectures of a text file, one a line, or of a table (file or embedded)"
+    )
     all: bool = app.flag(False, "score every architecture of the space")
     batch_size: int = app.flag(64, "images in the batch")
     ntk_batch_size: int = app.flag(0, "images for kernels that need a backward pass each (0: --batch_size)")
@@ -80,6 +82,7 @@ class Config:
 
         if self.init not in weights.SCHEMES:
             raise unknown("initialisation scheme (--init)", self.init, weights.SCHEMES)
+        app.start_tensorflow()
         _options(self, seed=0)
         available = data.split_size(self.dataset, self.split, data_dir=self.data_dir or None)
         largest = max(self.batch_size, self.ntk_batch_size)
@@ -132,28 +135,41 @@ def choose(config: Config) -> list[str]:
     """Strings of the architectures that the config names, all shards together, without repetitions.
 
     Raises:
-        InputError: not exactly one way of naming them, a bad file or string, more than the space has.
+        InputError: no or contradicting ways of naming them, a bad file or string, more than there are.
     """
     import spaces
 
     space = spaces.get(config.space)
-    ways = [config.num_archs is not None, config.archs is not None, config.all]
-    if sum(ways) != 1:
-        raise InputError("Which architectures? Give exactly one of --num_archs=N, --archs=FILE and --all")
+    if config.all == (config.archs is not None or config.num_archs is not None):
+        raise InputError("Which architectures? Give --num_archs=N, --archs=FILE, both (N of the file) or --all")
     if config.all:
         return [str(arch) for arch in space.enumerate()]
-    if config.archs is not None:
-        return read_architectures(config.archs, space)
-    return sample_architectures(space, config.num_archs, config.seed)
+    if config.archs is None:
+        return sample_architectures(space, config.num_archs, config.seed)
+    known = read_architectures(config.archs, space)
+    return known if config.num_archs is None else sample_known(known, config.num_archs, config.seed)
 
 
 def read_architectures(path: str, space: Space) -> list[str]:
-    """Architectures of a text file: one string a line, blank lines and # comments aside."""
-    try:
-        lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a text file"
-        raise InputError(f"Cannot read --archs={path}: {reason}") from error
+    """Architectures of a text file (one string a line, blank lines and # comments aside) or of a table.
+
+    Args:
+        path: text file; or Parquet or CSV file with a column `arch`; or name of an embedded table.
+        space: whose strings they are.
+
+    Raises:
+        InputError: no such file, or the line that is no architecture.
+    """
+    from tfnas import tables
+
+    if path in tables.embedded_names() or path.endswith((".parquet", ".csv")):
+        lines = tables.load(path).arch.tolist()
+    else:
+        try:
+            lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not a text file"
+            raise InputError(f"Cannot read --archs={path}: {reason}") from error
     found = {}
     for number, line in enumerate(lines, start=1):
         text = line.partition("#")[0].strip()
@@ -171,13 +187,26 @@ def sample_architectures(space: Space, count: int, seed: int) -> list[str]:
     """`count` distinct architectures, uniform over the space; a smaller count gives the first of them."""
     import numpy as np
 
-    if not 1 <= count <= space.size:
-        raise InputError(f"--num_archs must be between 1 and {space.size} in {space.name}. Received: {count}")
+    _check_count(count, space.size, space.name)
     rng = np.random.default_rng(seeds.derive_seed(seed, "architectures", space.name))
     found: dict[str, None] = {}
     while len(found) < count:
         found[str(space.sample(rng))] = None
     return list(found)
+
+
+def sample_known(known: Sequence[str], count: int, seed: int) -> list[str]:
+    """`count` of the architectures given, uniformly; a smaller count gives the first of them."""
+    import numpy as np
+
+    _check_count(count, len(known), "the file")
+    rng = np.random.default_rng(seeds.derive_seed(seed, "architectures"))
+    return [known[index] for index in rng.permutation(len(known))[:count]]
+
+
+def _check_count(count: int, available: int, where: str) -> None:
+    if not 1 <= count <= available:
+        raise InputError(f"--num_archs must be between 1 and {available}, what {where} has. Received: {count}")
 
 
 def in_shard(arch: str, index: int, count: int) -> bool:
@@ -231,8 +260,8 @@ def summarize(config: Config, architectures: Iterable[str]) -> None:
     networks = frame.groupby(["arch", "repeat", "seed"]).seconds.sum()
     statuses = ", ".join(f"{count} {status}" for status, count in sorted(collections.Counter(frame.status).items()))
     print(
-        f"{len(frame)} records ({statuses}) of {frame.arch.nunique()} architectures and {frame.proxy.nunique()} proxies "
-        f"in {config.output}; {networks.mean():.2f} s a network"
+        f"{len(frame)} records ({statuses}) of {frame.arch.nunique()} architectures and {frame.proxy.nunique()} proxies"
+        f" in {config.output}; {networks.mean():.2f} s a network"
     )
     for (proxy, status, message), count in _failures(frame):
         print(f"  {proxy}: {count} {status}" + (f" ({message})" if message else ""))
