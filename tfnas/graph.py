@@ -107,6 +107,29 @@ class Graph:
         return sum(_node_flops(node) for node in self.nodes)
 
 
+def with_input_shape(graph: Graph, input_shape: Shape) -> Graph:
+    """The same layers on images of another size; weights fit both where the maps are pooled before dense layers.
+
+    Raises:
+        ValueError: the images are too small.
+    """
+    builder = GraphBuilder(input_shape)
+    for node in graph.nodes[1:]:
+        attrs = dict(node.attrs)
+        params = dict(node.params)
+        if node.op == "conv":
+            args = (params["kernel"][-1], attrs.pop("kernel_size"))
+        elif node.op == "depthwise_conv":
+            args = (attrs.pop("kernel_size"),)
+        elif node.op == "dense":
+            args = (params["kernel"][-1],)
+        else:
+            args = ()
+        inputs = (list(node.inputs),) if node.op in ("add", "concat") else node.inputs
+        getattr(builder, node.op)(node.name, *inputs, *args, **attrs)
+    return builder.finish(graph.output, graph.features)
+
+
 def _node_flops(node: Node) -> int:
     if node.op not in WEIGHT_OPS:
         return 0

@@ -1,0 +1,388 @@
+"""Compiled kernels of chains: forward, backward, and the tangent of both, cached for the life of the process.
+
+A kernel is traced once per (chain signature, batch shape, dtype, options), whatever the number of networks. Kernels take
+and return flat lists of tensors; weights are arguments, never constants, and no Keras object is involved.
+
+Outputs of layers with kernels (z) and BN statistics are kept from the forward pass; everything between is cheap and
+computed again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from tfnas.engine import convolution, normalization, simple
+from tfnas.engine.plan import Layer
+
+Tensor = Any
+Layers = tuple[Layer, ...]
+
+# How the gradients of parameters come out of a backward kernel.
+GRADIENT_FORMS = ("none", "batch", "example")
+PARAMETER_SETS = {
+    "kernels": ("kernel",),
+    # Every parameter whose PyTorch name contains "weight": kernels and BN gamma (TE-NAS' choice).
+    "te_nas": ("kernel", "gamma"),
+    "all": ("kernel", "bias", "gamma", "beta"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What is traced into a kernel besides the chain.
+
+    Attributes:
+        bn: one of `BN_MODES`.
+        form: one of `GRADIENT_FORMS`: no parameter gradients, sums over the batch, or per-example ones given to
+            `reducer`.
+        params: one of `PARAMETER_SETS`.
+        reducer: of per-example gradients, one of `REDUCERS`.
+        fisher: whether the backward kernel also gives the Fisher saliency of its kernel layer.
+        keep_dz: whether it also gives the cotangent of its kernel layer's output.
+        input_gradient: whether it gives the gradients of the chain's inputs.
+        codes: whether the forward kernel also gives the agreement counts of its ReLU codes.
+        jit: compile with XLA.
+    """
+
+    bn: str
+    form: str = "none"
+    params: str = "kernels"
+    reducer: str = ""
+    fisher: bool = False
+    keep_dz: bool = False
+    input_gradient: bool = True
+    codes: bool = False
+    jit: bool = False
+
+
+_CACHE: dict[tuple, Callable] = {}
+
+
+def call(kind: str, layers: Layers, options: Options, args: list[Tensor]) -> list[Tensor]:
+    """Run the kernel of one kind ("forward", "backward", "tangent", "backward_tangent"), tracing it if it is new."""
+    key = (kind, layers, options, *((arg.shape, arg.dtype) for arg in args))
+    kernel = _CACHE.get(key)
+    if kernel is None:
+        body = functools.partial(_KINDS[kind], layers, options)
+        function = tf.function(lambda *flat: body(list(flat)), autograph=False, jit_compile=options.jit or None)
+        kernel = function.get_concrete_function(*(tf.TensorSpec(arg.shape, arg.dtype) for arg in args))
+        _CACHE[key] = kernel
+    return kernel(*args)
+
+
+def cache_size() -> int:
+    """Number of kernels traced so far in this process."""
+    return len(_CACHE)
+
+
+# What one layer saw and gave, rebuilt inside a kernel from the chain's inputs and the saved values.
+@dataclasses.dataclass
+class _Seen:
+    layer: Layer
+    params: dict[str, Tensor]
+    inputs: list[Tensor]
+    output: Tensor | None
+    stats: tuple[Tensor, Tensor] | None = None
+    norm: normalization.Normalized | None = None
+
+
+class _Arguments:
+    """Splits a kernel's flat arguments in the order in which `forward_arguments` and its kin list them."""
+
+    def __init__(self, args: list[Tensor]) -> None:
+        self._args = iter(args)
+
+    def take(self, count: int) -> list[Tensor]:
+        return [next(self._args) for _ in range(count)]
+
+    def params(self, layers: Layers) -> list[dict[str, Tensor]]:
+        return [{name: next(self._args) for name, _ in layer.params} for layer in layers]
+
+
+def saved_count(layers: Layers, bn: str) -> int:
+    """How many tensors the forward kernel saves: z of the kernel layer, mean and variance of each BN."""
+    return sum(1 if layer.has_kernel else 2 if saves_statistics(layer, bn) else 0 for layer in layers)
+
+
+def saves_statistics(layer: Layer, bn: str) -> bool:
+    return layer.op == "batch_norm" and not (bn == "inference" and layer["moving"])
+
+
+def _forward(layers: Layers, options: Options, args: list[Tensor]) -> list[Tensor]:
+    """Inputs, parameters -> output, saved values, and with `codes` the agreement counts [N, N] of later ReLUs."""
+    arguments = _Arguments(args)
+    inputs = arguments.take(len(layers[0].input_shapes))
+    all_params = arguments.params(layers)
+    saved, codes = [], None
+    for position, (layer, params) in enumerate(zip(layers, all_params, strict=True)):
+        if options.codes and position > 0 and layer.op == "activation" and layer["kind"] == "relu":
+            counts = agreement_counts(inputs[0])
+            codes = counts if codes is None else codes + counts
+        if layer.has_kernel:
+            y = convolution.linear(layer, inputs[0], params["kernel"])
+            if "bias" in params:
+                y = y + params["bias"]
+            saved.append(y)
+        elif layer.op == "batch_norm":
+            stats = normalization.statistics(layer, params, inputs[0], options.bn)
+            if saves_statistics(layer, options.bn):
+                saved.extend(stats)
+            y = normalization.forward(layer, params, inputs[0], stats)
+        else:
+            y = simple.apply(layer, inputs)
+        inputs = [y]
+    return [inputs[0], *saved, *([] if codes is None else [codes])]
+
+
+def agreement_counts(x: Tensor) -> Tensor:
+    """For each pair of examples the number of ReLU units (x [N, ...]) that are on in both or off in both: [N, N].
+
+    With codes c in {0, 1} this is c c' + (1 - c)(1 - c)', NASWOT's kernel of one layer, from one product of +-1 codes.
+    Exact in float32 up to 2^24 units.
+    """
+    signs = tf.where(tf.reshape(x, [x.shape[0], -1]) > 0, 1.0, -1.0)
+    return (tf.matmul(signs, signs, transpose_b=True) + float(signs.shape[1])) / 2
+
+
+def _replay(layers: Layers, bn: str, inputs: list[Tensor], params: list[dict], saved: list[Tensor]) -> list[_Seen]:
+    """What every layer saw, from the chain's inputs and what the forward kernel saved."""
+    saved = iter(saved)
+    seen = []
+    for layer, layer_params in zip(layers, params, strict=True):
+        entry = _Seen(layer, layer_params, inputs, None)
+        if layer.has_kernel:
+            entry.output = next(saved)
+        elif layer.op == "batch_norm":
+            entry.stats = (
+                (next(saved), next(saved))
+                if saves_statistics(layer, bn)
+                else (layer_params["moving_mean"], layer_params["moving_variance"])
+            )
+            entry.norm = normalization.normalize(layer, inputs[0], entry.stats, bn)
+            entry.output = normalization.affine(layer_params, entry.norm.value)
+        else:
+            entry.output = simple.apply(layer, inputs)
+        seen.append(entry)
+        inputs = [entry.output]
+    return seen
+
+
+def _backward(layers: Layers, options: Options, args: list[Tensor]) -> list[Tensor]:
+    """Inputs, parameters, saved values, cotangent -> input gradients, then extras, then parameter gradients.
+
+    Parameter gradients come in the order of the layers and of their parameters: with form "batch" each in its
+    parameter's shape; with form "example" whatever the reducer makes of them.
+    """
+    arguments = _Arguments(args)
+    inputs = arguments.take(len(layers[0].input_shapes))
+    params = arguments.params(layers)
+    seen = _replay(layers, options.bn, inputs, params, arguments.take(saved_count(layers, options.bn)))
+    (dy,) = arguments.take(1)
+    extras: list[Tensor] = []
+    gradients: list[Tensor] = []
+    cotangents = [dy]
+    for position, entry in reversed(list(enumerate(seen))):
+        layer, (dy,) = entry.layer, cotangents
+        wanted = _wanted(layer, options)
+        if wanted:
+            gradients = _parameter_gradients(entry, dy, options, wanted) + gradients
+        if layer.has_kernel and options.fisher:
+            extras.append(_fisher(layer, entry.output, dy))
+        if layer.has_kernel and options.keep_dz:
+            extras.append(dy)
+        if position == 0 and not options.input_gradient:
+            cotangents = []
+        elif layer.has_kernel:
+            cotangents = [convolution.input_gradient(layer, entry.inputs[0], entry.params["kernel"], dy)]
+        elif layer.op == "batch_norm":
+            cotangents = [normalization.backward(entry.norm, entry.params, dy)]
+        else:
+            cotangents = simple.backward(layer, entry.inputs, dy)
+    if options.form == "example":
+        gradients = [REDUCERS[options.reducer].combine(gradients)] if gradients else []
+    return [*cotangents, *extras, *gradients]
+
+
+def wanted_params(layers: Layers, options: Options) -> list[tuple[int, str]]:
+    """(position in the chain, parameter) for each parameter gradient that a "batch" backward kernel returns."""
+    return [(i, name) for i, layer in enumerate(layers) for name in _wanted(layer, options)]
+
+
+def _wanted(layer: Layer, options: Options) -> list[str]:
+    if options.form == "none":
+        return []
+    return [name for name, _ in layer.params if name in PARAMETER_SETS[options.params]]
+
+
+def _parameter_gradients(entry: _Seen, dy: Tensor, options: Options, wanted: list[str]) -> list[Tensor]:
+    layer = entry.layer
+    by_example = options.form == "example"
+    reducer = REDUCERS[options.reducer] if by_example else None
+    gradients = []
+    for name in wanted:
+        if name == "kernel":
+            x = entry.inputs[0]
+            if by_example:
+                gradients.append(reducer.reduce(layer, list(convolution.example_kernel_gradients(layer, x, dy))))
+            else:
+                gradients.append(convolution.kernel_gradient(layer, x, entry.params["kernel"], dy))
+            continue
+        values = dy * entry.norm.value if name == "gamma" else dy
+        axes = list(range(1 if by_example else 0, len(values.shape) - 1))
+        values = tf.reduce_sum(values, axes) if axes else values
+        gradients.append(reducer.reduce(None, [values]) if by_example else values)
+    return gradients
+
+
+def _fisher(layer: Layer, z: Tensor, dz: Tensor) -> Tensor:
+    """Fisher saliency of a kernel layer (zero-cost-nas): sum over channels of mean_n (sum_hw z dz)^2 / 2, times fan-in.
+
+    The mask of the reference is per channel and every weight of the channel counts, hence the fan-in.
+    """
+    product = tf.reduce_sum(z * dz, list(range(1, len(z.shape) - 1))) if len(z.shape) > 2 else z * dz
+    kernel = dict(layer.params)["kernel"]
+    fan_in = kernel[0] * kernel[1] if layer.op == "depthwise_conv" else 1
+    if layer.op != "depthwise_conv":
+        for size in kernel[:-1]:
+            fan_in *= size
+    return tf.reduce_sum(tf.reduce_mean(tf.square(product), 0)) / 2 * fan_in
+
+
+def _tangent(layers: Layers, options: Options, args: list[Tensor]) -> list[Tensor]:
+    """Inputs, parameters, saved, input tangents, kernel tangent -> output tangent, tangent of z."""
+    arguments = _Arguments(args)
+    inputs = arguments.take(len(layers[0].input_shapes))
+    params = arguments.params(layers)
+    seen = _replay(layers, options.bn, inputs, params, arguments.take(saved_count(layers, options.bn)))
+    us = arguments.take(len(inputs))
+    _, (u,), z_dot = _move(seen, us, arguments)
+    return [u, *([] if z_dot is None else [z_dot])]
+
+
+def _move(seen: list[_Seen], us: list[Tensor], arguments: _Arguments, z_dot: Tensor | None = None) -> tuple:
+    """Carries tangents through a chain: the input tangents of every layer, the output's, and that of z.
+
+    The tangent of the kernel is the next of the arguments where the chain has a kernel layer; a known `z_dot` is not
+    computed again.
+    """
+    met = []
+    known = z_dot
+    for entry in seen:
+        met.append(us)
+        layer = entry.layer
+        if layer.has_kernel:
+            if known is None:
+                (direction,) = arguments.take(1)
+                z_dot = convolution.linear(layer, us[0], entry.params["kernel"]) + convolution.linear(
+                    layer, entry.inputs[0], direction
+                )
+            us = [z_dot]
+        elif layer.op == "batch_norm":
+            us = [normalization.tangent(entry.norm, us[0])]
+            if "gamma" in entry.params:
+                us = [us[0] * entry.params["gamma"]]
+        else:
+            us = [simple.tangent(layer, entry.inputs, us)]
+    return met, us, z_dot
+
+
+def _backward_tangent(layers: Layers, options: Options, args: list[Tensor]) -> list[Tensor]:
+    """Tangent of the backward kernel.
+
+    Takes inputs, parameters, saved values, input tangents, [z tangent, kernel tangent, dz], cotangent, its tangent; the
+    three in brackets for chains with a kernel layer. Gives the tangents of the input gradients and, for such chains,
+    of the kernel gradient.
+    """
+    arguments = _Arguments(args)
+    inputs = arguments.take(len(layers[0].input_shapes))
+    params = arguments.params(layers)
+    seen = _replay(layers, options.bn, inputs, params, arguments.take(saved_count(layers, options.bn)))
+    us = arguments.take(len(inputs))
+    has_kernel = any(layer.has_kernel for layer in layers)
+    z_dot, direction, dz = arguments.take(3) if has_kernel else (None, None, None)
+    met, _, _ = _move(seen, us, arguments, z_dot)
+    dy, dy_dot = arguments.take(2)
+    kernel_dot = []
+    moved = [dy_dot]
+    cotangents = [dy]
+    for position, (entry, us) in reversed(list(enumerate(zip(seen, met, strict=True)))):
+        layer, (dy,), (dy_dot,) = entry.layer, cotangents, moved
+        last = position == 0
+        if layer.has_kernel:
+            x, kernel = entry.inputs[0], entry.params["kernel"]
+            dy = dz
+            kernel_dot = [
+                convolution.kernel_gradient(layer, x, kernel, dy_dot)
+                + convolution.kernel_gradient(layer, us[0], kernel, dy)
+            ]
+            if last and not options.input_gradient:
+                return kernel_dot
+            moved = [
+                convolution.input_gradient(layer, x, kernel, dy_dot)
+                + convolution.input_gradient(layer, x, direction, dy)
+            ]
+            cotangents = cotangents if last else [convolution.input_gradient(layer, x, kernel, dy)]
+        elif layer.op == "batch_norm":
+            value_dot = normalization.tangent(entry.norm, us[0])
+            moved = [normalization.backward_tangent(entry.norm, entry.params, us[0], value_dot, dy, dy_dot)]
+            cotangents = [normalization.backward(entry.norm, entry.params, dy)]
+        else:
+            moved = simple.backward_tangent(layer, entry.inputs, us, dy, dy_dot)
+            cotangents = simple.backward(layer, entry.inputs, dy)
+    return [*moved, *kernel_dot]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reducer:
+    """What becomes of per-example gradients inside the kernel that makes them.
+
+    Attributes:
+        reduce: (layer or None, slabs [N, ...] of one parameter) -> tensor; the layer is given for kernels.
+        combine: the reduced gradients of all parameters of a chain -> one tensor.
+    """
+
+    reduce: Callable[[Layer | None, list[Tensor]], Tensor]
+    combine: Callable[[list[Tensor]], Tensor]
+
+
+def _flat(slab: Tensor) -> Tensor:
+    return tf.reshape(slab, [slab.shape[0], -1])
+
+
+def _sign_sums(layer: Layer | None, slabs: list[Tensor]) -> Tensor:
+    return tf.concat([tf.reduce_sum(tf.sign(_flat(slab)), 0) for slab in slabs], 0)
+
+
+def _gram(layer: Layer | None, slabs: list[Tensor]) -> Tensor:
+    total = 0.0
+    for slab in slabs:
+        rows = tf.cast(_flat(slab), tf.float64)
+        total = total + tf.matmul(rows, rows, transpose_b=True)
+    return total
+
+
+def _rows(layer: Layer | None, slabs: list[Tensor]) -> Tensor:
+    return _flat(slabs[0] if layer is None else convolution.stack_slabs(layer, slabs))
+
+
+REDUCERS = {
+    # Per weight, the sum over examples of the sign of its gradient: [P].
+    "sign_sums": Reducer(_sign_sums, lambda parts: tf.concat(parts, 0)),
+    # Gram matrix of the per-example gradients, float64: [N, N].
+    "gram": Reducer(_gram, tf.add_n),
+    # The gradients themselves, for tests and small networks: [N, P].
+    "rows": Reducer(_rows, lambda parts: tf.concat(parts, 1)),
+}
+
+_KINDS = {
+    "agreement": lambda layers, options, args: [agreement_counts(args[0])],
+    "forward": _forward,
+    "backward": _backward,
+    "tangent": _tangent,
+    "backward_tangent": _backward_tangent,
+}

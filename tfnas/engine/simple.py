@@ -1,0 +1,106 @@
+"""Layers without parameters: outputs, gradients, and their tangents along a direction.
+
+Gradients come from TensorFlow's tape inside the traced kernel, where whatever they do not use is pruned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfnas.engine.plan import LINEAR_OPS, Layer
+
+Tensor = Any
+
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": tf.nn.relu,
+    "relu6": tf.nn.relu6,
+    "hard_swish": keras.ops.hard_swish,
+    "hard_sigmoid": keras.ops.hard_sigmoid,
+    "swish": lambda x: x * tf.sigmoid(x),  # tf.nn.swish has a custom gradient without a second derivative
+    "sigmoid": tf.sigmoid,
+    "tanh": tf.tanh,
+    "gelu": lambda x: keras.ops.gelu(x, approximate=False),
+    "elu": tf.nn.elu,
+    "leaky_relu": keras.ops.leaky_relu,
+}
+# Slopes are constant between kinks, so second derivatives vanish.
+_PIECEWISE_LINEAR = frozenset({"relu", "relu6", "hard_sigmoid", "leaky_relu"})
+
+
+def apply(layer: Layer, inputs: list[Tensor]) -> Tensor:
+    """Output of a layer without parameters."""
+    x = inputs[0]
+    match layer.op:
+        case "activation":
+            return _ACTIVATIONS[layer["kind"]](x)
+        case "add":
+            return tf.add_n(inputs)
+        case "avg_pool" | "max_pool":
+            pool = tf.nn.avg_pool2d if layer.op == "avg_pool" else tf.nn.max_pool2d
+            return pool(x, layer["size"], layer["strides"], layer["padding"].upper())
+        case "concat":
+            return tf.concat(inputs, axis=-1)
+        case "crop":
+            top, bottom, left, right = layer["amount"]
+            return x[:, top : x.shape[1] - bottom, left : x.shape[2] - right, :]
+        case "flatten" | "reshape":
+            return tf.reshape(x, [-1, *layer.shape])
+        case "global_avg_pool":
+            return tf.reduce_mean(x, [1, 2])
+        case "identity":
+            return x
+        case "multiply":
+            return x * inputs[1]
+        case "pad":
+            top, bottom, left, right = layer["amount"]
+            return tf.pad(x, [[0, 0], [top, bottom], [left, right], [0, 0]], constant_values=layer["value"])
+        case "slice_channels":
+            return x[..., : layer["channels"]]
+        case "subsample":
+            return x[:, :: layer["strides"], :: layer["strides"], :]
+        case "zero":
+            return tf.zeros_like(x)
+    raise AssertionError(f"no kernel for {layer.op}")
+
+
+def backward(layer: Layer, inputs: list[Tensor], dy: Tensor) -> list[Tensor]:
+    """Gradients of <apply(inputs), dy> by the inputs."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(inputs)
+        y = apply(layer, inputs)
+    return tape.gradient(y, inputs, output_gradients=dy, unconnected_gradients="zero")
+
+
+def tangent(layer: Layer, inputs: list[Tensor], us: list[Tensor]) -> Tensor:
+    """Tangent of the output when the inputs move along `us`."""
+    if layer.op == "pad":  # affine: the padding value does not move
+        return tf.pad(us[0], [[0, 0], layer["amount"][:2], layer["amount"][2:], [0, 0]])
+    if layer.op in LINEAR_OPS:
+        return apply(layer, us)
+    # A Jacobian-vector product as the gradient of a vector-Jacobian product, which is linear in its cotangent.
+    cotangent = tf.zeros([inputs[0].shape[0], *layer.shape], inputs[0].dtype)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(cotangent)
+        pulled = backward(layer, inputs, cotangent)
+    return tape.gradient(pulled, cotangent, output_gradients=us, unconnected_gradients="zero")
+
+
+def backward_tangent(
+    layer: Layer, inputs: list[Tensor], us: list[Tensor], dy: Tensor, dy_dot: Tensor
+) -> list[Tensor]:
+    """Tangents of :func:`backward` when the inputs move along `us` and dy along dy_dot."""
+    along_cotangent = backward(layer, inputs, dy_dot)
+    kinked = layer.op in LINEAR_OPS | {"max_pool"} or (layer.op == "activation" and layer["kind"] in _PIECEWISE_LINEAR)
+    if kinked:
+        return along_cotangent
+    # The Hessian of <apply(x), dy> is symmetric, so its product with u is the gradient of <backward(x, dy), u>.
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(inputs)
+        pulled = backward(layer, inputs, dy)
+        moved = tf.add_n([tf.reduce_sum(p * u) for p, u in zip(pulled, us, strict=True)])
+    curved = tape.gradient(moved, inputs, unconnected_gradients="zero")
+    return [a + b for a, b in zip(along_cotangent, curved, strict=True)]
