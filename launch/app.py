@@ -142,9 +142,9 @@ def help_text(config_type: type, doc: str) -> str:
     lines = [textwrap.dedent(doc).strip(), "", "Flags:"]
     for field, kind, optional in _fields(config_type):
         default = ",".join(field.default) if kind is tuple and field.default else field.default
-        note = ("optional" if optional else "required") if default in (None, ()) else f"default: {default!s:s}"
-        if default == "":
-            note = "optional"
+        note = "required" if default is None and not optional else "optional"
+        if default not in (None, (), ""):
+            note = f"default: {default}"
         choices = f" ({'|'.join(field.metadata['choices'])})" if field.metadata["choices"] else ""
         name = f"--[no]{field.name}" if kind is bool else f"--{field.name}"
         text = f"{field.metadata['help']}{choices} [{note}]"
@@ -166,16 +166,17 @@ def write_run(config: Any) -> None:
     launcher = type(config).__module__
     if launcher == "__main__":
         launcher = getattr(sys.modules["__main__"].__spec__, "name", launcher)
-    text = _json({"launcher": launcher, **dataclasses.asdict(config)})
+    text = to_json({"launcher": launcher, **dataclasses.asdict(config)})
     suffix = ""
     first = folder / "config.json"
     if first.exists() and first.read_text() != text:
         suffix = "-" + hashlib.sha256(text.encode()).hexdigest()[:8]
     files.write_atomic(folder / f"config{suffix}.json", text.encode())
-    files.write_atomic(folder / f"environment{suffix}.json", _json(environment.describe()).encode())
+    files.write_atomic(folder / f"environment{suffix}.json", to_json(environment.describe()).encode())
 
 
-def _json(value: Any) -> str:
+def to_json(value: Any) -> str:
+    """JSON as config.json has it."""
     return json.dumps(value, indent=1, sort_keys=True, default=str) + "\n"
 
 

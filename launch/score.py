@@ -18,7 +18,7 @@ import functools
 import pathlib
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from launch import app
@@ -28,6 +28,7 @@ from tfnas.progress import Progress
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
 
     from spaces.base import NetworkConfig, Space
 
@@ -251,21 +252,38 @@ def score(config: Config, architectures: Sequence[str], evaluate: Callable[..., 
             bar.advance()
 
 
-def summarize(config: Config, architectures: Iterable[str]) -> None:
-    """Prints what the folder holds for these architectures and what to do next."""
+def results(config: Config, architectures: Sequence[str]) -> pd.DataFrame:
+    """The records in `config.output` that this config asks for of these architectures, and no others.
+
+    `frame.attrs["skipped"]` is that of `records.read`.
+    """
+    network = config.network()
+    keys = {
+        _record(config, network, arch, repeat, name).key
+        for arch in architectures
+        for repeat in range(config.repeats)
+        for name in config.names()
+    }
     frame = records.read(config.output)
+    wanted = [key in keys for key in frame[list(records.KEY)].itertuples(index=False, name=None)]
+    return frame[wanted].reset_index(drop=True)
+
+
+def summarize(config: Config, architectures: Sequence[str]) -> None:
+    """Prints what the folder holds of what was asked for, and what to do next."""
+    frame = results(config, architectures)
     for line in frame.attrs["skipped"]:
         print(f"skipped {line}", file=sys.stderr)
-    frame = frame[frame.arch.isin(list(architectures)) & (frame.space == config.space)]
-    networks = frame.groupby(["arch", "repeat", "seed"]).seconds.sum()
+    networks = frame.groupby(["arch", "repeat"]).seconds.sum()
     statuses = ", ".join(f"{count} {status}" for status, count in sorted(collections.Counter(frame.status).items()))
+    pace = f"; {networks.mean():.2f} s a network" if len(networks) else ""
     print(
-        f"{len(frame)} records ({statuses}) of {frame.arch.nunique()} architectures and {frame.proxy.nunique()} proxies"
-        f" in {config.output}; {networks.mean():.2f} s a network"
+        f"{len(frame)} records ({statuses or 'none'}) of {frame.arch.nunique()} architectures and "
+        f"{frame.proxy.nunique()} proxies in {config.output}{pace}"
     )
     for (proxy, status, message), count in _failures(frame):
         print(f"  {proxy}: {count} {status}" + (f" ({message})" if message else ""))
-    print(f"next: python -m launch.correlate --scores={config.output}")
+    print(f"next: python -m launch.correlate --scores={config.output} --table=TABLE --output=FOLDER")
 
 
 def _failures(frame: Any) -> Iterator[tuple[tuple[str, str, str], int]]:
