@@ -1,7 +1,7 @@
 """Plots of scores against known performance.
 
 Each function returns a `matplotlib.figure.Figure` that no global state knows of; `save` writes it as a small PNG.
-Colours are safe for colour-blind readers: Okabe and Ito's for categories, cividis for quantities.
+Colours are safe for colour-blind readers: Okabe and Ito's for categories, viridis for quantities.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # both take their time to import
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 PROXY_COLOUR, BASELINE_COLOUR = COLOURS[0], COLOURS[1]
 _GREY = "#666666"
+# More dots than this hide each other, and make the file large.
+_MAX_POINTS = 3000
 
 
 def save(figure: Figure, path: epath.PathLike, *, dpi: int = 110) -> None:
@@ -63,6 +65,12 @@ def scatter_grid(
     from matplotlib import colors
     from matplotlib.figure import Figure
 
+    notes, floor = [], _floor(joined["truth"].to_numpy(float))
+    if low := int((joined["truth"] < floor).sum()):
+        notes.append(f"{low} networks below {floor:.4g} are drawn at the lower edge")
+    if len(joined) > _MAX_POINTS:
+        notes.append(f"{_MAX_POINTS} of {len(joined)} networks drawn, at random")
+        joined = joined.sample(_MAX_POINTS, random_state=0)
     columns = min(4, max(1, len(summary)))
     rows = max(1, math.ceil(len(summary) / columns))
     figure = Figure(figsize=(2.75 * columns + 0.9, 2.5 * rows + 0.3), layout="constrained")
@@ -71,7 +79,7 @@ def scatter_grid(
     norm = None
     if sizes is not None and (positive := sizes[np.isfinite(sizes) & (sizes > 0)]).size:
         norm = colors.LogNorm(positive.min(), max(positive.max(), positive.min() * 1.01))
-    points, floor = None, _floor(joined["truth"].to_numpy(float))
+    points = None
     for axes, (_, row) in zip(grid.flat, summary.iterrows(), strict=False):
         drawn = _scatter(axes, joined, row, sizes, norm, floor)
         points = points or drawn
@@ -81,8 +89,8 @@ def scatter_grid(
         axes.set_visible(False)
     for axes in grid[:, 0]:
         axes.set_ylabel(truth_label, fontsize=8)
-    if low := int((joined["truth"] < floor).sum()):
-        figure.supxlabel(f"{low} networks below {floor:.4g} are drawn at the lower edge", fontsize=8, color=_GREY)
+    if notes:
+        figure.supxlabel("; ".join(notes), fontsize=8, color=_GREY)
     if norm is not None and points is not None:
         bar = figure.colorbar(points, ax=grid, shrink=min(1.0, 0.9 / math.sqrt(rows)), aspect=30, pad=0.01)
         bar.set_label(size_label, fontsize=8)
@@ -204,7 +212,7 @@ def _scatter(
         if (score == 0).any():
             score = np.maximum(score, score[score > 0].min())
             axes.set_xlabel("0 at the left edge", fontsize=7, labelpad=1)
-    style = {"color": PROXY_COLOUR} if norm is None else {"c": sizes[scored], "norm": norm, "cmap": "cividis"}
+    style = {"color": PROXY_COLOUR} if norm is None else {"c": sizes[scored], "norm": norm, "cmap": "viridis"}
     area = float(np.clip(4000 / len(score), 1.5, 14))
     return axes.scatter(score, truth, s=area, alpha=0.75, linewidths=0, **style)
 
