@@ -218,9 +218,9 @@ def checksum(frame: pd.DataFrame, header: Mapping[str, object]) -> str:
         values = frame[column]
         add(column.encode())
         if values.dtype.kind in "biuf":
-            array = values.to_numpy()
+            array = values.to_numpy().astype(values.dtype.newbyteorder("<"))
             add(array.dtype.str.encode())
-            add(array.astype(array.dtype.newbyteorder("<")).tobytes())
+            add(array.tobytes())
         else:
             add(b"text")
             for value in values:
@@ -233,14 +233,14 @@ def _values_of(frame: pd.DataFrame) -> list[str]:
     import numpy as np
     from pandas.api import types
 
-    if "arch" not in frame or not types.is_string_dtype(frame["arch"].dtype) or frame["arch"].isna().any():
+    if "arch" not in frame or not types.is_string_dtype(frame["arch"]) or frame["arch"].isna().any():
         raise errors.InputError(f"A table needs a text column 'arch' without gaps. Columns: {', '.join(frame.columns)}")
     if len(doubled := frame["arch"][frame["arch"].duplicated()]):
         raise errors.InputError(f"{len(doubled)} rows repeat an architecture, the first: {doubled.iloc[0]!r}")
     for column in frame.columns:
         dtype = frame[column].dtype
         numbers = isinstance(dtype, np.dtype) and dtype.kind in "biuf"
-        if not isinstance(column, str) or not (numbers or types.is_string_dtype(dtype)):
+        if not isinstance(column, str) or not (numbers or types.is_string_dtype(frame[column])):
             raise errors.InputError(f"Columns hold numbers or text. Received: {column!r} of type {dtype}")
     return [column for column in frame.columns if column != "arch"]
 
