@@ -144,7 +144,7 @@ class Writer:
 
         buffer = io.BytesIO()
         rows = [dataclasses.asdict(record) for record in self._waiting]
-        parquet.write_table(pa.Table.from_pylist(rows, schema=_schema()), buffer)
+        parquet.write_table(pa.Table.from_pylist(rows, schema=_schema()), buffer, write_page_checksum=True)
         while (path := self.folder / f"part-{self.shard}-{self._number:05d}.parquet").exists():
             self._number += 1
         files.write_atomic(path, buffer.getvalue())
@@ -197,20 +197,26 @@ def _merge(folder: epath.PathLike, columns: list[str]) -> tuple[pd.DataFrame, li
         if path.name.endswith(".tmp"):
             skipped.append(f"{path}: unfinished, of a run that was killed or is still writing")
         elif path.name.endswith(".parquet"):
+            if path.is_dir():
+                skipped.append(f"{path}: not a file")
+                continue
+            content = path.read_bytes()
             try:
-                tables.append(_read_part(path, columns))
-            except (pa.ArrowException, ValueError, KeyError) as error:
+                tables.append(_parse_part(content, columns))
+            except (pa.ArrowException, OSError, ValueError) as error:  # Arrow has plain OSErrors for torn content
                 skipped.append(f"{path}: not a whole file of records ({str(error).splitlines()[0]})")
     return pa.concat_tables(tables).to_pandas(), skipped
 
 
-def _read_part(path: epath.Path, columns: list[str]) -> pa.Table:
+def _parse_part(content: bytes, columns: list[str]) -> pa.Table:
     from pyarrow import parquet
 
-    file = parquet.ParquetFile(io.BytesIO(path.read_bytes()))
+    file = parquet.ParquetFile(io.BytesIO(content), page_checksum_verification=True)
     mark = (file.schema_arrow.metadata or {}).get(_MARK, b"").decode()
     if mark != _SCHEMA_VERSION:
         raise ValueError(f"schema version {mark or 'none'}, expected {_SCHEMA_VERSION}")
+    if not file.schema_arrow.equals(_schema()):
+        raise ValueError("other columns")
     return file.read(columns=columns)
 
 
