@@ -236,8 +236,10 @@ def _gradient_norms(model, graph, images, torch_names):
 def _dtype_policy(name):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
-    yield
-    keras.config.set_dtype_policy(before)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 @pytest.mark.parametrize("name", _PARAM_NAMES)

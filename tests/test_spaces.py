@@ -1,0 +1,233 @@
+"""What every search space must do, whatever it holds."""
+
+import dataclasses
+import itertools
+import subprocess
+import sys
+
+import networkx
+import numpy as np
+import pytest
+
+import spaces
+from spaces.base import Space
+from tests.conftest import ROOT
+from tfnas.errors import InputError
+
+# Network settings that make a tiny network, and strings that are no architecture with the words that must tell why.
+_CASES = {
+    "nasbench201": (
+        {"width": 4, "depth": 1},
+        {
+            "": "1 nodes",
+            "|none~0|+|none~0|none~1|": "2 nodes",
+            "none~0|+|none~0|none~1|+|none~0|none~1|none~2|": "node 1 is not enclosed",
+            "|none~0|+|none~0|+|none~0|none~1|none~2|": "node 2 has 1 edges",
+            "|none~0|+|none~0|none~1|+|none~0|none~1|conv~2|": "'conv'",
+            "|none~0|+|none~0|none~0|+|none~0|none~1|none~2|": "edge 1 of node 2 must end with '~1'",
+            "|none~0|+|none~0|none|+|none~0|none~1|none~2|": "edge 1 of node 2 must end with '~1'",
+        },
+    ),
+    "nasbench201_size": (
+        {},
+        {
+            "": "1 widths",
+            "8:8:8:8": "4 widths",
+            "8:8:8:8:72": "'72'",
+            "8:8:8:8:08": "'08'",
+            "8:8:8:8:-8": "'-8'",
+            "8:8:8:8:x": "'x'",
+        },
+    ),
+}
+_IMAGE = {"classes": 3, "input_shape": (8, 8, 1)}
+
+
+def test_every_registered_space_is_covered():
+    assert set(_CASES) == set(spaces.names())
+
+
+@pytest.fixture(params=spaces.names())
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def space(name):
+    return spaces.get(name)
+
+
+@pytest.fixture
+def samples(space):
+    return space.sample_distinct(np.random.default_rng(0), 20)
+
+
+@pytest.fixture
+def tiny(name):
+    return {**_CASES[name][0], **_IMAGE}
+
+
+class TestArchitectures:
+    def test_strings_round_trip(self, space, samples):
+        for arch in samples:
+            again = space.parse(f" {arch}\n")
+            assert again == arch
+            assert hash(again) == hash(arch)
+            assert str(again) == str(arch)
+
+    def test_order_is_that_of_the_strings(self, samples):
+        assert [str(arch) for arch in sorted(samples)] == sorted(map(str, samples))
+        assert max(samples) >= min(samples)
+
+    def test_frozen(self, samples):
+        field = dataclasses.fields(samples[0])[0].name
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(samples[0], field, None)
+
+    def test_bad_strings_say_what_is_wrong(self, name, space):
+        for text, reason in _CASES[name][1].items():
+            with pytest.raises(InputError) as error:
+                space.parse(text)
+            assert reason in str(error.value)
+            assert f"Received: {text!r}. Allowed: " in str(error.value)
+            assert "\n" not in str(error.value)
+
+
+class TestMoves:
+    def test_samples_depend_on_the_seed_alone(self, space):
+        first, again, other = ([space.sample(rng) for _ in range(10)] for rng in map(np.random.default_rng, (1, 1, 2)))
+        assert first == again
+        assert first != other
+
+    def test_sample_distinct(self, space, samples):
+        assert len(set(samples)) == len(samples) == 20
+        with pytest.raises(InputError, match=f"{space.size} architectures. Received: {space.size + 1}"):
+            space.sample_distinct(np.random.default_rng(0), space.size + 1)
+
+    def test_children_are_neighbors(self, space, samples):
+        rng = np.random.default_rng(0)
+        for arch in samples:
+            family = {arch, *space.neighbors(arch)}
+            children = [space.mutate(arch, rng) for _ in range(10)]
+            assert set(children) <= family
+            assert set(children) != {arch}
+
+    def test_neighbors(self, space, samples):
+        for arch in samples[:5]:
+            neighbors = space.neighbors(arch)
+            assert len(set(neighbors)) == len(neighbors)
+            assert arch not in neighbors
+            assert all(space.parse(str(other)) == other for other in neighbors)
+            assert all(arch in space.neighbors(other) for other in neighbors[:5])
+
+    def test_enumeration(self, space, samples):
+        first = list(itertools.islice(space.enumerate(), 100))
+        assert len(set(first)) == 100
+        if space.size <= 100_000:
+            everything = list(space.enumerate())
+            assert len(set(everything)) == len(everything) == space.size
+            assert set(samples) <= set(everything)
+
+
+class TestViews:
+    def test_canonical_is_a_function_of_the_architecture(self, space, samples):
+        for arch in samples:
+            assert space.canonical(arch) == space.canonical(space.parse(str(arch)))
+        assert len({space.canonical(arch) for arch in samples}) > 1
+
+    def test_graph(self, space, samples):
+        for arch in samples:
+            graph = space.graph(arch)
+            assert networkx.is_directed_acyclic_graph(graph)
+            assert networkx.is_weakly_connected(graph)
+            ops = dict(graph.nodes(data="op"))
+            assert all(ops.values())
+            assert [ops[node] for node in graph if not graph.pred[node]] == ["input"]
+            assert [ops[node] for node in graph if not graph.succ[node]] == ["output"]
+
+    def test_encoding(self, space, samples):
+        codes = [space.encode(arch) for arch in samples]
+        assert {(code.dtype, code.shape) for code in codes} == {(np.dtype(np.float32), codes[0].shape)}
+        assert codes[0].ndim == 1
+        assert len({code.tobytes() for code in codes}) == len(samples)
+
+
+class TestNetworks:
+    def test_models_of_every_flavour(self, space, samples, tiny):
+        x = np.random.default_rng(0).standard_normal((2, *_IMAGE["input_shape"])).astype(np.float32)
+        for flavour, arch in itertools.product(space.flavours, samples[:3]):
+            graph = space.layer_graph(arch, flavour=flavour, **tiny)
+            model = space.build(arch, flavour=flavour, **tiny)
+            assert sum(int(np.prod(v.shape)) for v in model.trainable_variables) == graph.count_params()
+            assert {layer.name for layer in model.layers} == set(graph.by_name)
+            assert model(x).shape == (2, 3)
+            assert model.get_layer(graph.features).output.shape == (None, *graph.by_name[graph.features].shape)
+
+    def test_blocks_end_with_their_output(self, space, samples, tiny):
+        """What a node name's prefixes promise: later readers of a block read its last node."""
+        for flavour, arch in itertools.product(space.flavours, samples):
+            graph = space.layer_graph(arch, flavour=flavour, **tiny)
+            parts = [node.name.split(".") for node in graph.nodes]
+            prefixes = {".".join(p[:i]) for p in parts for i in range(1, len(p))}
+            for prefix in prefixes:
+                members = [node.name for node in graph.nodes if node.name.startswith(f"{prefix}.")]
+                leaving = {m for m in members if not set(graph.consumers[m]) <= set(members)}
+                # Lists of blocks ("layers", "options") have no output of their own.
+                if prefix.rpartition(".")[2] not in ("layers", "options"):
+                    assert leaving <= {members[-1]}, prefix
+
+    def test_seed_and_scheme_fix_the_weights(self, space, samples, tiny):
+        def kernel(**options):
+            model = space.build(samples[0], **options, **tiny)
+            return next(layer for layer in model.layers if layer.weights).kernel.numpy()
+
+        first = kernel(seed=1)
+        assert np.array_equal(first, kernel(seed=1))
+        assert not np.array_equal(first, kernel(seed=2))
+        assert not np.array_equal(first, kernel(seed=1, init="gaussian"))
+
+    def test_settings(self, space, samples):
+        assert space.config() == space.published == space.config(depth=None, flavour=None)
+        config = space.config(classes=7, input_shape=[16, 16, 1], bn_momentum=0.5, bn_epsilon=0.1)
+        assert (config.classes, config.input_shape, config.bn_momentum) == (7, (16, 16, 1), 0.5)
+        graph = space.layer_graph(samples[0], classes=7, input_shape=(16, 16, 1), bn_momentum=0.5, bn_epsilon=0.1)
+        assert graph.num_classes == 7
+        assert graph.input_shape == (16, 16, 1)
+        norms = {(node["momentum"], node["epsilon"]) for node in graph.nodes if node.op == "batch_norm"}
+        assert norms == {(0.5, 0.1)}
+
+    @pytest.mark.parametrize(
+        ("setting", "message"),
+        [
+            ({"widht": 3}, "Unknown network setting. Received: 'widht'. Allowed: .*width"),
+            ({"flavour": "sour"}, "Unknown flavour of .*Received: 'sour'. Allowed: .*tiny"),
+            ({"classes": 0}, "Received: .*classes=0"),
+            ({"depth": 0}, "Received: .*depth=0"),
+            ({"input_shape": (32, 32)}, r"Received: \(32, 32\)"),
+            ({"bn_momentum": 2.0}, "Received: bn_momentum=2.0"),
+            ({"bn_epsilon": 0.0}, "Received: .*bn_epsilon=0.0"),
+        ],
+    )
+    def test_bad_settings(self, space, setting, message):
+        with pytest.raises(InputError, match=message):
+            space.config(**setting)
+
+
+class TestRegistry:
+    def test_unknown_name_lists_all(self):
+        with pytest.raises(InputError, match=r"Received: 'nasbench'\. Allowed: nasbench201, nasbench201_size"):
+            spaces.get("nasbench")
+
+    def test_names_are_taken_once(self):
+        with pytest.raises(ValueError, match="'nasbench201' is registered already, by NASBench201"):
+            spaces.register(spaces.get("nasbench201"))
+
+    def test_name_is_the_key(self, name, space):
+        assert isinstance(space, Space)
+        assert space.name == name
+
+    def test_import_is_light(self):
+        heavy = "{'tensorflow', 'keras', 'networkx', 'pandas', 'tensorflow_datasets'}"
+        code = f"import sys, spaces; spaces.get('nasbench201').at(7); sys.exit(str(sorted({heavy} & set(sys.modules))))"
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.stderr.strip() == "[]"
