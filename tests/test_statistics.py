@@ -164,6 +164,11 @@ def test_constant_or_too_short_input_is_undefined(function):
         assert math.isnan(function(score, truth))
 
 
+def test_two_networks():
+    assert statistics.kendall([1, 2], [5, 6]) == statistics.kendall_a([1, 2], [5, 6]) == 1
+    assert statistics.spearman([1, 2], [6, 5]) == pytest.approx(-1)
+
+
 @pytest.mark.parametrize("function", RANKED)
 def test_nothing_is_undefined_not_an_error(function):
     assert math.isnan(function([], []))

@@ -49,6 +49,10 @@ def load_scores(
     """
     from etils import epath
 
+    if not epath.Path(path).exists():
+        raise errors.InputError(
+            f"No such scores: {path}. Give a folder of records (made by python -m launch.score) or a .csv or .parquet file"
+        )
     if epath.Path(path).is_dir():
         frame = records.read(path)
         if frame.empty:

@@ -45,7 +45,7 @@ def kendall(score: Sequence[float], truth: Sequence[float]) -> float:
     score, truth = pairs(score, truth)
     if _constant(score) or _constant(truth):
         return math.nan
-    return float(stats.kendalltau(score, truth, variant="b", method="asymptotic").statistic)
+    return float(stats.kendalltau(score, truth, variant="b").statistic)
 
 
 def kendall_a(score: Sequence[float], truth: Sequence[float]) -> float:
