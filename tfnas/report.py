@@ -29,7 +29,7 @@ def correlations(
     for row in summary.to_dict("records"):
         style = "yellow" if row["proxy"] in baselines else None
         intervals = [_interval(row, key) for key in ("kendall", "spearman", "pearson")]
-        first.add_row(row["proxy"], str(row["n"]), str(row["left_out"] or ""), *intervals, style=style)
+        first.add_row(row["proxy"], str(row["n"]), str(row["left_out"]), *intervals, style=style)
         second.add_row(row["proxy"], *(number(row[key]) for key in keys), number(row["discovered"]), style=style)
     return [first, second]
 
