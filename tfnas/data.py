@@ -232,6 +232,52 @@ def prepare_digits(data_dir: str | os.PathLike | None = None) -> None:
             raise
 
 
+def prepare(
+    name: str, *, data_dir: str | os.PathLike | None = None, manual_dir: str | os.PathLike | None = None
+) -> None:
+    """Downloads and prepares a data set, unless it is there already. The only function here that may download.
+
+    Args:
+        name: data set, one of `names()`.
+        data_dir: folder to prepare it in; None is TFDS' default folder.
+        manual_dir: folder of files that only the user can download.
+
+    Raises:
+        InputError: no network, a damaged download, missing manual files, or a folder that cannot be written.
+    """
+    import requests
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    source = info(name)
+    if not source.builder:
+        return
+    folder = os.path.abspath(os.path.expanduser(data_dir or tfds.core.constants.DATA_DIR))
+    # Found by its files, so that a data set which another version of TFDS prepared counts.
+    with contextlib.suppress(tfds.core.DatasetNotFoundError):
+        _open(source.builder, folder)
+        return
+    config = tfds.download.DownloadConfig(manual_dir=manual_dir and os.path.expanduser(manual_dir))
+    try:
+        if source.name == "digits":
+            prepare_digits(folder)
+        else:
+            tfds.builder(source.builder, data_dir=folder).download_and_prepare(download_config=config)
+    except requests.exceptions.RequestException as error:
+        raise errors.InputError(
+            f"{source.name} could not be downloaded; is there a network? {_one_line(error)}"
+        ) from error
+    # TFDS asserts that manual files are there.
+    except (
+        tfds.download.DownloadError,
+        tfds.download.NonMatchingChecksumError,
+        tf.errors.OpError,
+        AssertionError,
+        OSError,
+    ) as error:
+        raise errors.InputError(f"{source.name} could not be prepared in {folder}: {_one_line(error)}") from error
+
+
 def _builder(source: Source, data_dir: str | os.PathLike | None) -> tfds.core.DatasetBuilder:
     """The prepared data set, opened read-only; digits are prepared where they are absent."""
     import tensorflow_datasets as tfds
