@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from launch import app, experiments, score
+from launch.architectures import sample_known
 from tfnas.errors import InputError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def run(config: Config) -> None:
     recipe = experiments.get(config.experiment)
     truth = _truth(config, recipe)
     size, ntk_batch_size = experiments.sizes(recipe, config.scale, len(truth))
-    architectures = score.sample_known(truth.index.tolist(), size, config.seed)
+    architectures = sample_known(truth.index.tolist(), size, config.seed)
     truth = truth.loc[architectures]
     app.start_tensorflow()
     scored = list(truth) if recipe.analysis != "selection" else list(truth)[:1]
