@@ -223,7 +223,7 @@ class _Reader:
         out = _READERS[type(layer)](self, layer, name, inputs, shape)
         for param in ("kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance"):
             if getattr(layer, param, None) is not None:
-                self.weights[f"{name}.{param}"] = keras.ops.convert_to_numpy(getattr(layer, param))
+                self.weights[f"{name}.{param}"] = getattr(layer, param).numpy()
         if isinstance(layer, layers.Activation) or getattr(layer, "activation", None) is None:
             return out
         return self.activation(f"{name}_activation", out, layer)
@@ -260,8 +260,8 @@ class _Reader:
         _need_single_depth(layer)
         first = f"{name}_depthwise"
         x = self.builder.depthwise_conv(first, *inputs, **{**_read_window(layer), "use_bias": False})
-        self.weights[f"{first}.kernel"] = keras.ops.convert_to_numpy(layer.depthwise_kernel)
-        self.weights[f"{name}.kernel"] = keras.ops.convert_to_numpy(layer.pointwise_kernel)
+        self.weights[f"{first}.kernel"] = layer.depthwise_kernel.numpy()
+        self.weights[f"{name}.kernel"] = layer.pointwise_kernel.numpy()
         return self.builder.conv(name, x, layer.filters, 1, use_bias=layer.use_bias)
 
     def dense(self, layer: Any, name: str, inputs: list[str], _: Any) -> str:
