@@ -21,7 +21,7 @@ def scored():
     rng = np.random.default_rng(0)
     truth = pd.Series(80 + 10 * rng.random(NETWORKS), index=[f"|net{i}|" for i in range(NETWORKS)])
     truth.iloc[7] = 10.0
-    z = (truth - 85) / 5
+    z = ((truth - 85) / 5).clip(-1)
     params = 1e5 * np.exp(z + rng.normal(size=NETWORKS))
     columns = {
         "params": params,

@@ -51,7 +51,7 @@ def load_scores(
 
     if not epath.Path(path).exists():
         raise errors.InputError(
-            f"No such scores: {path}. Give a folder of records (made by python -m launch.score) or a CSV or Parquet file"
+            f"No such scores: {path}. Give a folder of records (of python -m launch.score) or a CSV or Parquet file"
         )
     if epath.Path(path).is_dir():
         frame = records.read(path)

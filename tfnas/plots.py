@@ -26,19 +26,28 @@ PROXY_COLOUR, BASELINE_COLOUR = COLOURS[0], COLOURS[1]
 _GREY = "#666666"
 # More dots than this hide each other, and make the file large.
 _MAX_POINTS = 3000
+_LARGE_FILE = 180_000
 
 
 def save(figure: Figure, path: epath.PathLike, *, dpi: int = 110) -> None:
-    """Writes a PNG with a palette of 256 colours: a third of the usual size, to the eye the same."""
+    """Writes a PNG with a palette: a third of the usual size, to the eye the same.
+
+    256 colours, or 64 where the file would be large otherwise.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
     from tfnas import files
 
-    raw, packed = io.BytesIO(), io.BytesIO()
+    raw = io.BytesIO()
     FigureCanvasAgg(figure)
     figure.savefig(raw, format="png", dpi=dpi)
-    Image.open(raw).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(packed, "png", optimize=True)
+    image = Image.open(raw).convert("RGB")
+    for colours in (256, 64):
+        packed = io.BytesIO()
+        image.quantize(colours, dither=Image.Dither.NONE).save(packed, "png", optimize=True)
+        if packed.tell() < _LARGE_FILE:
+            break
     files.write_atomic(path, packed.getvalue())
 
 
@@ -52,8 +61,8 @@ def scatter_grid(
 ) -> Figure:
     """Score against performance, one panel per proxy in the order of `summary`.
 
-    A score axis is logarithmic where positive scores span more than three decades, and shows ranks where a score is
-    infinite or too widely spread with both signs.
+    A score axis is logarithmic where the largest of all-positive scores dwarfs the median, and shows ranks where a
+    score is infinite or where both signs do so.
 
     Args:
         joined: frame of `evidence.join`.
@@ -71,7 +80,7 @@ def scatter_grid(
     if len(joined) > _MAX_POINTS:
         notes.append(f"{_MAX_POINTS} of {len(joined)} networks drawn, at random")
         joined = joined.sample(_MAX_POINTS, random_state=0)
-    columns = min(4, max(1, len(summary)))
+    columns = min(5 if len(summary) > 20 else 4, max(1, len(summary)))
     rows = max(1, math.ceil(len(summary) / columns))
     figure = Figure(figsize=(2.75 * columns + 0.9, 2.5 * rows + 0.3), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
@@ -222,7 +231,7 @@ def _axis_kind(score: np.ndarray) -> str:
     if not np.isfinite(score).all():
         return "rank"
     size = np.abs(score[score != 0])
-    if not size.size or size.max() < 50 * np.median(size):
+    if not size.size or size.max() < 15 * np.median(size):
         return "linear"
     # A few zeros among positive scores can stand at the edge of a logarithmic axis; beyond 1e300 ticks fail.
     return "log" if (score >= 0).all() and (score == 0).mean() < 0.05 and size.max() < 1e300 else "rank"
