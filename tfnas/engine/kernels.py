@@ -1,7 +1,7 @@
 """Compiled kernels of chains: forward, backward, and the tangent of both, cached for the life of the process.
 
-A kernel is traced once per (chain signature, batch shape, dtype, options), whatever the number of networks. Kernels take
-and return flat lists of tensors; weights are arguments, never constants, and no Keras object is involved.
+A kernel is traced once per (chain signature, batch shape, dtype, options), whatever the number of networks. Kernels
+take and return flat lists of tensors; weights are arguments, never constants, and no Keras object is involved.
 
 Outputs of layers with kernels (z) and BN statistics are kept from the forward pass; everything between is cheap and
 computed again.

@@ -94,9 +94,7 @@ class Network:
         self.dtype = tf.as_dtype(dtype)
         self.jit = jit
         self.chains = make_chains(graph, fuse)
-        self.weights = {
-            key: tf.constant(weights[key], self.dtype) for node in graph.nodes for key in node.param_keys()
-        }
+        self.weights = {key: tf.constant(weights[key], self.dtype) for node in graph.nodes for key in node.param_keys()}
         # Per chain, its parameters in the order that kernels take them.
         self._params = {
             chain.output: [self.weights[key] for node in chain.nodes for key in node.param_keys()]
@@ -113,6 +111,11 @@ class Network:
         """The same graph and settings with other weights."""
         fuse = len(self.chains) < len(self.graph.nodes) - 1
         return Network(self.graph, weights, dtype=self.dtype.name, fuse=fuse, jit=self.jit)
+
+    def couples_examples(self, bn: str) -> bool:
+        """Whether an example's logits depend on the other examples of the batch."""
+        norms = [node for node in self.graph.nodes if node.op == "batch_norm"]
+        return any(bn == "batch" or (bn == "inference" and not node["moving"]) for node in norms)
 
     # Forward -------------------------------------------------------------------------------------------------------
 
@@ -245,7 +248,7 @@ class Network:
             run: a forward pass with `keep`.
             cotangent: of the logits [N, classes], or of the output of node `start`.
             form: what becomes of parameter gradients: "none", "batch" (summed over examples) or "example" (given to
-                `reducer` one example at a time; only where BN does not couple the examples).
+                `reducer` one example at a time; only where BN does not couple examples).
             params: which parameters: "kernels", "te_nas" or "all".
             reducer: "sign_sums", "gram" or "rows".
             fisher: whether to compute Fisher saliencies.
@@ -255,10 +258,10 @@ class Network:
             stop: chain output at which it stops, the images by default; every path from `start` must cross it.
 
         Raises:
-            ValueError: for per-example gradients of a pass in BN mode "batch".
+            ValueError: for per-example gradients where BN couples the examples.
         """
-        if form == "example" and run.bn == "batch":
-            raise ValueError("BN mode 'batch' couples the examples: per-example gradients need one pass per example")
+        if form == "example" and self.couples_examples(run.bn):
+            raise ValueError(f"BN mode {run.bn!r} couples the examples: per-example gradients need a pass for each")
         gradients = Gradients()
         options = kernels.Options(
             bn=run.bn, form=form, params=params, reducer=reducer, fisher=fisher, keep_dz=keep_dz, jit=self.jit
@@ -298,7 +301,9 @@ class Network:
             options = dataclasses.replace(options, form="none", reducer="")
         outputs = iter(kernels.call("backward", chain.layers, options, [*self._chain_arguments(chain, run), dy]))
         pulled = [next(outputs) for _ in chain.inputs] if options.input_gradient else []
-        kernel_node = next((node.name for node, layer in zip(chain.nodes, chain.layers, strict=True) if layer.has_kernel), "")
+        kernel_node = next(
+            (node.name for node, layer in zip(chain.nodes, chain.layers, strict=True) if layer.has_kernel), ""
+        )
         if options.fisher:
             gradients.fisher[kernel_node] = next(outputs)
         if options.keep_dz:

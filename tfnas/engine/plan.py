@@ -121,7 +121,7 @@ def _continues(chain: list[Node], node: Node, graph: Graph) -> bool:
     has_kernel = any(op in WEIGHT_OPS for op in ops)
     if node.op in WEIGHT_OPS:
         return not has_kernel
-    # Break ReLU-conv-BN | ReLU-conv-BN rather than ReLU-conv-BN-ReLU | conv-BN: the parts then are chains met elsewhere.
+    # Cut ReLU-conv-BN | ReLU-conv-BN rather than before the second convolution: the parts are chains met elsewhere.
     return not (has_kernel and (node.op == "pad" or (node.op == "activation" and ops[0] == "activation")))
 
 

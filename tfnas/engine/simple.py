@@ -89,9 +89,7 @@ def tangent(layer: Layer, inputs: list[Tensor], us: list[Tensor]) -> Tensor:
     return tape.gradient(pulled, cotangent, output_gradients=us, unconnected_gradients="zero")
 
 
-def backward_tangent(
-    layer: Layer, inputs: list[Tensor], us: list[Tensor], dy: Tensor, dy_dot: Tensor
-) -> list[Tensor]:
+def backward_tangent(layer: Layer, inputs: list[Tensor], us: list[Tensor], dy: Tensor, dy_dot: Tensor) -> list[Tensor]:
     """Tangents of :func:`backward` when the inputs move along `us` and dy along dy_dot."""
     along_cotangent = backward(layer, inputs, dy_dot)
     kinked = layer.op in LINEAR_OPS | {"max_pool"} or (layer.op == "activation" and layer["kind"] in _PIECEWISE_LINEAR)

@@ -1,0 +1,105 @@
+"""Scores of ReLU activation patterns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from proxies.base import proxy
+
+if TYPE_CHECKING:
+    from proxies.passes import Passes
+
+_SWAP_BATCH = 16
+_REGION_IMAGES = 1000
+_REGION_SHAPE = (4, 4)
+
+
+@proxy(
+    "naswot", consumes="activations", bn="batch", summary="log-determinant of the ReLU code kernel", extras=("codes",)
+)
+def naswot(passes: Passes) -> float:
+    """Log |det K|, K_ij the number of ReLU units that agree on images i and j (Mellor et al., ICML 2021).
+
+    -inf where two images share all codes.
+    """
+    codes = passes.forward().codes
+    return np.nan if codes is None else np.linalg.slogdet(codes)[1]
+
+
+@proxy(
+    "linear_regions",
+    consumes="activations",
+    bn="batch",
+    summary="number of linear regions that images fall in",
+    any_bn=False,
+)
+def linear_regions(passes: Passes) -> float:
+    """Number of distinct codes of all ReLU units together, over images of noise (TE-NAS, Chen et al., ICLR 2021).
+
+    1,000 images of noise. Where the architecture can be rebuilt, on a network of width 1 and depth 1 with 4x4 images:
+    a wide network tells all images apart and the count says nothing. Deviation: the reference cuts the network down
+    to one stage without stem, on 3x3 images.
+    """
+    from tfnas import weights
+    from tfnas.engine import Network
+
+    if passes.rebuild is not None:
+        graph = passes.rebuild(width=1, depth=1, input_shape=(*_REGION_SHAPE, passes.graph.input_shape[-1]))
+        arrays = weights.initialize(graph, "kaiming_normal", passes.rng("regions").integers(2**62))
+    else:
+        graph, arrays = passes.graph, passes.weights
+    images = passes.noise(_REGION_IMAGES, "regions", shape=graph.input_shape)
+    codes = Network(graph, arrays).forward(images, "batch", keep=False, codes=True).codes
+    return np.nan if codes is None else count_regions(codes)
+
+
+def count_regions(codes: np.ndarray) -> float:
+    """Number of distinct codes, from the counts of agreeing units [N, N]: sum_i 1 / #{j with the code of i}."""
+    return float(np.sum(1 / np.sum(codes == codes.max(), axis=1)))
+
+
+@proxy(
+    "swap",
+    consumes="activations",
+    bn="batch",
+    summary="number of distinct sample-wise activation patterns",
+    any_bn=False,
+)
+def swap(passes: Passes) -> float:
+    """Number of distinct patterns of units over a batch of 16 (SWAP-NAS, Peng et al., ICLR 2024), without regulariser.
+
+    A unit's pattern tells on which images it is on; units of maps only. Averaged over `options.noise_repeats` draws of
+    N(0, 1) weights where the prescribed initialisation is asked for; otherwise the given weights once. At most 2^16.
+    """
+    repeats = passes.options.noise_repeats if passes.options.prescribed_init else 1
+    return float(
+        np.mean(
+            [
+                count_patterns(passes, passes.own_weights("gaussian", "swap", i), passes.images[:_SWAP_BATCH])
+                for i in range(repeats)
+            ]
+        )
+    )
+
+
+def count_patterns(passes: Passes, weights: dict[str, np.ndarray], images: np.ndarray) -> int:
+    """Distinct on/off patterns over the images (at most 64) among all units of ReLU maps."""
+    from tfnas.engine import Network
+
+    bits = np.left_shift(np.uint64(1), np.arange(len(images), dtype=np.uint64))
+    patterns: list[np.ndarray] = []
+    relus = {
+        node.name
+        for node in passes.graph.nodes
+        if node.op == "activation" and node["kind"] == "relu" and len(node.shape) == 3
+    }
+
+    def note(name: str, value: object) -> None:
+        if name in relus:
+            on = (value.numpy() > 0).reshape(len(images), -1)
+            patterns.append(np.unique(np.where(on, bits[:, None], np.uint64(0)).sum(axis=0, dtype=np.uint64)))
+
+    Network(passes.graph, weights, fuse=False).forward(images, "batch", keep=False, observer=note)
+    return len(np.unique(np.concatenate(patterns))) if patterns else 0

@@ -1,0 +1,72 @@
+"""Scores of the neural tangent kernel at initialisation (Mok et al., CVPR 2022; TE-NAS; KNAS).
+
+The kernel is Theta_ij = <g_i, g_j> with g_i the gradient of the sum of the logits of image i (`sum_logits`), or the
+same summed over single logits (`trace`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from proxies.base import proxy
+
+if TYPE_CHECKING:
+    from proxies.passes import Passes
+
+_SINGULAR = 1e-12
+_NAN_CONDITION = 100_000.0  # what TE-NAS' code makes of a NaN
+
+
+@proxy("fnorm", consumes="example gradients", bn="batch", summary="Frobenius norm of the tangent kernel")
+def fnorm(passes: Passes) -> float:
+    """||Theta||_F."""
+    return np.linalg.norm(passes.ntk())
+
+
+@proxy("ntk_mean", consumes="example gradients", bn="batch", summary="mean entry of the tangent kernel (KNAS)")
+def ntk_mean(passes: Passes) -> float:
+    """Mean over all N^2 entries of Theta."""
+    return passes.ntk().mean()
+
+
+@proxy("ncn", consumes="example gradients", bn="inference", summary="negative condition number of the tangent kernel")
+def ncn(passes: Passes) -> float:
+    """-lambda_max / lambda_min.
+
+    Mok et al. evaluate it with moving statistics, TE-NAS' code with those of the batch (`bn="batch"`). Deviation: -inf
+    for kernels that are singular to 1e-12, whose smallest eigenvalue is round-off and may be negative, which makes
+    degenerate networks look best; `tenas_compat` returns what the code returns.
+    """
+    return -condition_number(passes.ntk(), passes.options.tenas_compat)
+
+
+def condition_number(kernel: np.ndarray, tenas_compat: bool = False) -> float:
+    """lambda_max / lambda_min of a symmetric matrix [N, N]; inf if singular."""
+    if not np.isfinite(kernel).all():
+        return _NAN_CONDITION if tenas_compat else np.inf
+    values = np.linalg.eigvalsh(kernel)
+    if not tenas_compat and values[0] <= _SINGULAR * values[-1]:
+        return np.inf
+    with np.errstate(divide="ignore", invalid="ignore"):
+        condition = np.divide(values[-1], values[0])
+    return _NAN_CONDITION if np.isnan(condition) else float(condition)
+
+
+@proxy("lga", consumes="example gradients", bn="inference", summary="label-gradient alignment of the tangent kernel")
+def lga(passes: Passes) -> float:
+    """Pearson correlation of the entries of Theta with L, L_ij = 1 where labels agree and -1 elsewhere.
+
+    Mok et al., equation 6, with their norm read as Frobenius. 0 where Theta or L is constant.
+    """
+    kernel = passes.ntk()
+    return label_gradient_alignment(kernel, passes.labels[: len(kernel)])
+
+
+def label_gradient_alignment(kernel: np.ndarray, labels: np.ndarray) -> float:
+    """Alignment of a tangent kernel [N, N] with labels [N]."""
+    same = np.where(labels[:, None] == labels[None, :], 1.0, -1.0)
+    kernel, same = kernel - kernel.mean(), same - same.mean()
+    scale = np.linalg.norm(kernel) * np.linalg.norm(same)
+    return float(np.sum(kernel * same) / scale) if scale > 0 else 0.0

@@ -1,0 +1,130 @@
+"""Scores of one network by any number of proxies."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from proxies.base import Options, Outcome, Proxy, get, names
+from tfnas.errors import InputError
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+    from proxies.passes import Passes
+    from tfnas.graph import Graph
+
+
+def score(
+    model: keras.Model, images: Any, labels: Any, proxies: str | Iterable[str], **options: Any
+) -> dict[str, float]:
+    """Scores of a Keras classifier.
+
+    Args:
+        model: functional or Sequential, images -> logits (a final softmax is left out). Its weights stay as they are.
+        images: [N, H, W, C] float32.
+        labels: [N] class numbers.
+        proxies: names, or "all".
+        **options: fields of :class:`proxies.Options`.
+
+    Returns:
+        Score by name, higher is better; NaN where a score is undefined.
+
+    Raises:
+        InputError: an unknown proxy or option, a layer that the engine does not know, images or labels of the wrong
+            shape.
+        RuntimeError: a proxy failed.
+    """
+    from tfnas.keras_model import from_keras
+
+    unknown_options = sorted(set(options) - set(Options.__dataclass_fields__))
+    if unknown_options:
+        raise InputError(
+            f"Unknown options of proxies. Received: {', '.join(unknown_options)}. "
+            f"Allowed: {', '.join(Options.__dataclass_fields__)}"
+        )
+    wanted = names() if proxies == "all" else [proxies] if isinstance(proxies, str) else list(proxies)
+    outcomes = evaluate(*from_keras(model), images, labels, wanted, Options(**options))
+    for name, outcome in outcomes.items():
+        if outcome.status in ("oom", "error"):
+            raise RuntimeError(f"{name}: {outcome.message}")
+    return {name: outcome.score for name, outcome in outcomes.items()}
+
+
+def evaluate(
+    graph: Graph,
+    weights: Mapping[str, np.ndarray],
+    images: Any,
+    labels: Any,
+    proxies: Iterable[str],
+    options: Options | None = None,
+    *,
+    second: tuple[Any, Any] | None = None,
+    rebuild: Callable[..., Graph] | None = None,
+) -> dict[str, Outcome]:
+    """Scores of a layer graph with its status, one outcome a proxy; a failure of one leaves the others alone.
+
+    Args:
+        graph: the classifier.
+        weights: its arrays by "<node>.<param>".
+        images: [N, H, W, C] float32.
+        labels: [N] class numbers.
+        proxies: names.
+        options: settings, by default those of the papers.
+        second: a second batch (images, labels) for ZiCo, by default the halves of the first serve as two.
+        rebuild: network keywords -> graph of the same architecture with these changed; proxies that are published on a
+            smaller network (linear regions) use it where it is given.
+
+    Raises:
+        InputError: an unknown proxy, images or labels that do not fit the network.
+    """
+    options = options or Options()
+    wanted = [get(name) for name in proxies]
+    _check_batch(graph, images, labels)
+    from proxies.passes import Passes
+
+    extras = frozenset().union(*(entry.extras for entry in wanted))
+    passes = Passes(graph, weights, images, labels, options, extras, second, rebuild)
+    return {entry.name: _outcome(entry, passes) for entry in wanted}
+
+
+def _outcome(entry: Proxy, passes: Passes) -> Outcome:
+    import tensorflow as tf
+
+    start = time.perf_counter()
+    passes.bn = entry.mode(passes.options)
+
+    def outcome(value: float, status: str, message: str = "") -> Outcome:
+        return Outcome(value, status, message, time.perf_counter() - start, passes.bn)
+
+    try:
+        value = float(entry.compute(passes))
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        return outcome(math.nan, "oom", _line(error))
+    except Exception as error:  # whatever breaks one score must not take the sweep down
+        return outcome(math.nan, "error", _line(error))
+    if math.isnan(value):
+        return outcome(value, "nan", "the score is not a number for this network")
+    return outcome(value, "ok")
+
+
+def _line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"[:300]
+
+
+def _check_batch(graph: Graph, images: Any, labels: Any) -> None:
+    import numpy as np
+
+    shape, labels = tuple(np.shape(images)), np.asarray(labels)
+    if shape[1:] != graph.input_shape or not shape[0]:
+        raise InputError(f"Images do not fit the network. Received: {shape}. Allowed: [N, {list(graph.input_shape)}]")
+    if labels.shape != shape[:1] or not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(f"Labels must be {shape[0]} integers. Received: {labels.dtype} of shape {labels.shape}")
+    if labels.min() < 0 or labels.max() >= graph.num_classes:
+        raise InputError(
+            f"Labels must be class numbers below {graph.num_classes}. Received: {labels.min()}..{labels.max()}"
+        )

@@ -1,0 +1,120 @@
+"""Empirical neural tangent kernels, accumulated layer by layer; the Jacobian [N, C, P] is never held."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tfnas.engine.network import Network
+from tfnas.errors import unknown
+
+KERNELS = ("sum_logits", "trace", "full")
+
+
+def block_slices(count: int, block: int) -> list[slice]:
+    """Slices that cut `count` examples into blocks; one for all where `block` is 0."""
+    block = block or count
+    return [slice(start, min(start + block, count)) for start in range(0, count, block)]
+
+
+def tangent_kernel(
+    network: Network, images: np.ndarray, bn: str, *, kernel: str = "sum_logits", params: str = "all", block: int = 0
+) -> np.ndarray:
+    """Gram matrix of the per-example gradients of the logits, in float64.
+
+    Args:
+        network: what is differentiated.
+        images: [N, H, W, C].
+        bn: BN mode. In mode "batch" the gradients flow through the shared statistics, so example i also moves the
+            others' gradients, and every row costs a backward pass.
+        kernel: "sum_logits": g_i is the gradient of the sum of example i's logits, [N, N]; "trace": the same summed
+            over single logits, [N, N]; "full": all pairs of (example, logit), [N C, N C], logits fastest.
+        params: "kernels", "te_nas" or "all".
+        block: examples whose gradients are held at once (0: all). The result does not depend on it.
+
+    Raises:
+        InputError: an unknown kernel.
+    """
+    if kernel not in KERNELS:
+        raise unknown("kernel", kernel, KERNELS)
+    gram = _coupled_gram if network.couples_examples(bn) else _independent_gram
+    return gram(network, np.asarray(images), bn, kernel, params, block)
+
+
+def _cotangents(kernel: str, classes: int) -> np.ndarray:
+    """Cotangents of one example's logits, [passes, classes]."""
+    return np.ones((1, classes)) if kernel == "sum_logits" else np.eye(classes)
+
+
+def _independent_gram(
+    network: Network, images: np.ndarray, bn: str, kernel: str, params: str, block: int
+) -> np.ndarray:
+    """Examples do not see one another: one pass gives the gradients of a block, the Gram matrix inside the kernels."""
+    count, classes = len(images), network.graph.num_classes
+    cotangents = _cotangents(kernel, classes)
+    if kernel == "full":
+        # Every (example, logit) pair becomes an example of its own.
+        images = np.repeat(images, classes, axis=0)
+        cotangents = np.tile(cotangents, (count, 1))[:, None, :]
+    else:
+        cotangents = np.broadcast_to(cotangents, (count, *cotangents.shape))
+    gram = np.zeros((len(images), len(images)))
+    slices = block_slices(len(images), block)
+    for first, second in itertools.combinations_with_replacement(slices, 2):
+        if first == second and len(slices) > 1:
+            continue  # the diagonal comes with the pairs
+        members = np.unique(np.r_[first, second])
+        gram[np.ix_(members, members)] = _gram_of(network, images[members], bn, cotangents[members], params)
+    return gram
+
+
+def _gram_of(network: Network, images: np.ndarray, bn: str, cotangents: np.ndarray, params: str) -> np.ndarray:
+    run = network.forward(images, bn, dead_branches=False)
+    total = np.zeros((len(images), len(images)))
+    for i in range(cotangents.shape[1]):
+        pulled = network.backward(run, cotangents[:, i], form="example", params=params, reducer="gram")
+        total += sum(value.numpy() for value in pulled.reduced.values())
+    return total
+
+
+def _coupled_gram(network: Network, images: np.ndarray, bn: str, kernel: str, params: str, block: int) -> np.ndarray:
+    """Examples share statistics: one backward pass a row, rows held for two blocks of examples at a time."""
+    count = len(images)
+    run = network.forward(images, bn, dead_branches=False)
+    cotangents = _cotangents(kernel, network.graph.num_classes)
+    per_example = len(cotangents) if kernel == "full" else 1
+    gram = np.zeros((count * per_example,) * 2)
+    # "full" takes all logits of an example as rows of one matrix, the others sum the matrices of single cotangents.
+    groups = [cotangents] if kernel == "full" else [cotangent[None] for cotangent in cotangents]
+    for group in groups:
+        for first, second, rows, others in _row_blocks(network, run, group, params, block_slices(count, block)):
+            span = [slice(s.start * per_example, s.stop * per_example) for s in (first, second)]
+            for key in rows.keys() & others.keys():
+                product = rows[key] @ others[key].T
+                gram[span[0], span[1]] += product
+                if first != second:
+                    gram[span[1], span[0]] += product.T
+    return gram
+
+
+def _row_blocks(network: Network, run: Any, group: np.ndarray, params: str, slices: list[slice]) -> Iterator[tuple]:
+    for i, first in enumerate(slices):
+        rows = _rows(network, run, group, params, first)
+        yield first, first, rows, rows
+        for second in slices[i + 1 :]:
+            yield first, second, rows, _rows(network, run, group, params, second)
+
+
+def _rows(network: Network, run: Any, group: np.ndarray, params: str, examples: slice) -> dict[str, np.ndarray]:
+    """Gradients [examples * cotangents, size] of each parameter, float64."""
+    rows: dict[str, list[np.ndarray]] = {}
+    for example in range(examples.start, examples.stop):
+        for one in group:
+            cotangent = np.zeros((run.batch, len(one)))
+            cotangent[example] = one
+            for key, value in network.backward(run, cotangent, params=params).params.items():
+                rows.setdefault(key, []).append(value.numpy().ravel().astype(np.float64))
+    return {key: np.stack(values) for key, values in rows.items()}
