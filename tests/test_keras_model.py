@@ -182,11 +182,11 @@ class TestLayers:
             assert not model.non_trainable_variables
 
     def test_second_derivative_of_batch_statistics(self):
-        """Against finite differences of the first derivative: Keras' own layer is off by far more."""
+        """Against finite differences of the first derivative."""
         b = GraphBuilder((2, 2, 2))
         options = {"momentum": 0.9, "epsilon": 1e-3, "moving": False}
-        b.activation("cubed", b.batch_norm("norm", "input", **options), "swish")
-        graph = b.finish("cubed")
+        b.activation("act", b.batch_norm("norm", "input", **options), "swish")
+        graph = b.finish("act")
         model = keras_model.to_keras(graph, _random_weights(graph))
         x, direction = tf.constant(_images((2, 2, 2))), tf.constant(_images((2, 2, 2)))
 
@@ -358,7 +358,7 @@ class TestFromKeras:
 
     def test_refused_merges(self):
         image = layers.Input((8, 8, 3))
-        row = layers.AveragePooling2D((1, 8), strides=1)(image)
+        row = layers.Cropping2D(((0, 0), (0, 7)))(image)
         for merge, inputs, message in [
             (layers.Add(), [image, row], "different shapes"),
             (layers.Multiply(), [image, row], r"a map and a gate \[N, 1, 1, C\]"),
@@ -366,7 +366,7 @@ class TestFromKeras:
             (layers.Concatenate(axis=1), [image, image], "axis 1"),
         ]:
             model = keras.Model(image, layers.Dense(2)(layers.Flatten()(merge(inputs))))
-            with pytest.raises(InputError, match=f"{message}|pool_size"):
+            with pytest.raises(InputError, match=message):
                 keras_model.from_keras(model)
 
     def test_refused_models(self):
