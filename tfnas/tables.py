@@ -256,7 +256,7 @@ def _read_any(path: epath.Path) -> tuple[pd.DataFrame, dict | None]:
         raise errors.InputError(f"Tables are .csv or .parquet files. Received: {path}")
     try:
         if suffix == ".csv":
-            return pd.read_csv(io.BytesIO(path.read_bytes())), None
+            return pd.read_csv(io.BytesIO(path.read_bytes()), low_memory=False), None
         arrow = parquet.read_table(io.BytesIO(path.read_bytes()))
         mark = (arrow.schema.metadata or {}).get(_MARK)
         header = None if mark is None else json.loads(mark)
