@@ -326,8 +326,8 @@ def _common_rows(x_order: np.ndarray, y_order: np.ndarray, percent: float) -> np
 
 
 def _top_count(n: int, percent: float) -> int:
-    # The tiny addend keeps e.g. 100 * 0.29 networks at 29, where floating point says 28.999...
-    return math.floor(n * percent / 100 + 1e-9)
+    # Multiplied first: n * (percent / 100) falls short of whole numbers, 28.999... for 29% of 100.
+    return math.floor(n * percent / 100)
 
 
 def _descending(values: np.ndarray) -> np.ndarray:
