@@ -39,7 +39,8 @@ class Recipe:
         paper_size, small_size: number of architectures at --scale=paper and --scale=small.
         columns: column of the table by data set, where the table has more than one accuracy.
         datasets: data sets that are scored on; a selection scores on the first and looks up all.
-        inits, flavour, batch_size, ntk_batch_size: as the flags of launch.score. The last is (paper, small).
+        inits, flavour, batch_size, ntk_batch_size, synflow_kept_bn: as the flags of launch.score, but for
+            ntk_batch_size, which is (paper, small).
         expected: path in the facts' `expected` under which the numbers of this recipe stand.
         deviations: what is knowingly not as in the paper.
     """
@@ -56,6 +57,7 @@ class Recipe:
     flavour: str = "tiny"
     batch_size: int = 64
     ntk_batch_size: tuple[int, int] = (0, 0)
+    synflow_kept_bn: tuple[str, ...] = ()
     expected: tuple[str, ...] = ()
     deviations: str = ""
 
@@ -71,6 +73,7 @@ RECIPES = {
             ("zen", "grad_norm", "snip", "grasp", "fisher", "synflow", "naswot", "gradsign"),
             columns=NB201,
             flavour="zcnas",
+            synflow_kept_bn=("reduction",),
             deviations=_NO_AUGMENTATION,
         ),
         Recipe(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SPACE = "nasbench201"
 # The table that comes with tfnas, and what its networks were.
-EMBEDDED = "digits"
+EMBEDDED = "nasbench201_digits"
 EMBEDDED_NETWORK = {"width": 16, "depth": 1, "flavour": "tiny"}
 
 
@@ -142,6 +142,7 @@ def _jobs(config: Config, recipe: experiments.Recipe, dataset: str, ntk_batch_si
             all=True,  # the architectures are handed over
             batch_size=recipe.batch_size,
             ntk_batch_size=ntk_batch_size,
+            synflow_kept_bn=recipe.synflow_kept_bn,
             seed=config.seed,
             init=init,
             **network,
