@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import json
 import math
 import sys
@@ -20,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from launch import app, score
+from launch.architectures import choose, in_shard, parse_shard
 from tfnas import environment, records, seeds, training
 from tfnas.errors import InputError, unknown
 from tfnas.progress import Progress
@@ -81,16 +83,15 @@ class Config:
             raise unknown("initialisation scheme (--init)", self.init, weights.SCHEMES)
         if self.table_out and not self.table_out.endswith(".parquet"):
             raise InputError(f"--table_out is a .parquet file. Received: {self.table_out!r}")
-        self.parts()
+        parse_shard(self.shard)
         self.recipe()
         self.network()
-        score.choose(self)
+        choose(self)
         app.start_tensorflow()
         for split in filter(None, self.splits()):
             data.split_size(self.dataset, split, data_dir=self.data_dir or None)
 
-    # The same flags mean the same networks and the same parts as for scoring.
-    parts = score.Config.parts
+    # The same flags mean the same networks as for scoring.
     network = score.Config.network
 
     def recipe(self) -> training.Recipe:
@@ -110,7 +111,7 @@ class Config:
 
 def run(config: Config) -> None:
     """Trains what the config asks for and is not in the records yet; writes the table."""
-    architectures = score.choose(config)
+    architectures = choose(config)
     train(config, architectures)
     frame = results(config, architectures)
     for line in frame.attrs["skipped"]:
@@ -124,8 +125,8 @@ def run(config: Config) -> None:
 
 def train(config: Config, architectures: Sequence[str]) -> None:
     """Trains architectures of this shard into `config.output`, leaving out what is there already."""
-    index, count = config.parts()
-    shard = [arch for arch in architectures if score.in_shard(arch, index, count)]
+    index, count = parse_shard(config.shard)
+    shard = [arch for arch in architectures if in_shard(arch, index, count)]
     known = records.done(config.output)
     jobs = {
         arch: [r for r in range(config.repeats) if not {x.key for x in _records(config, arch, r)} <= known]
@@ -177,7 +178,7 @@ def _train_one(
                 status="ok" if finite else "nan",
                 message="" if finite else "the training diverged",
                 seconds=seconds,
-                device=score._device(),
+                device=_device(),
                 **versions,
             )
             for record in _records(config, arch, repeat)
@@ -200,7 +201,9 @@ def results(config: Config, architectures: Sequence[str]) -> pd.DataFrame:
 
 
 def write_table(config: Config, architectures: Sequence[str], frame: pd.DataFrame) -> None:
-    """Writes one row per architecture: each accuracy of each repeat and its mean, params, flops, seconds.
+    """Writes one row per architecture: mean accuracies over repeats, those of each repeat, params, flops, seconds.
+
+    The mean test accuracy is the column "accuracy", which is what launch.correlate ranks by unless told otherwise.
 
     Raises:
         InputError: trainings are missing (other shards) or diverged.
@@ -218,7 +221,7 @@ def write_table(config: Config, architectures: Sequence[str], frame: pd.DataFram
         row: dict[str, Any] = {"arch": arch}
         for name in config.measures():
             scores = mine[mine.proxy == name].sort_values("repeat").score
-            row[name] = scores.mean()
+            row["accuracy" if name == "test_accuracy" else name] = scores.mean()
             row |= {f"{name}_{repeat}": value for repeat, value in enumerate(scores)}
         seconds = mine.groupby("repeat").seconds.first()
         rows.append(row | {"params": graph.count_params(), "flops": graph.flops(), "train_seconds": seconds.mean()})
@@ -226,7 +229,7 @@ def write_table(config: Config, architectures: Sequence[str], frame: pd.DataFram
     units = {column: "percent" for column in values if "accuracy" in column}
     units |= {"params": "count", "flops": "multiply-adds", "train_seconds": "seconds"}
     facts = {"dataset": config.dataset, "config": json.dumps(dataclasses.asdict(config), sort_keys=True)}
-    facts |= {"hardware": score._device(), "cores": str(environment.usable_cores())}
+    facts |= {"hardware": _device(), "cores": str(environment.usable_cores())}
     facts |= {"date": datetime.date.today().isoformat()}
     facts |= {f"{name}_version": frame[f"{name}_version"].iloc[0] for name in ("tfnas", "tensorflow", "keras")}
     command = " ".join(["python", "-m", "launch.train", *sys.argv[1:]])
@@ -238,7 +241,8 @@ def _records(config: Config, arch: str, repeat: int) -> list[records.Record]:
     """The records of a training that is still to come: all of their key, none of their values."""
     network = config.network()
     train_split, val_split, test_split = config.splits()
-    options = dataclasses.asdict(config.recipe()) | {"train_split": train_split, "network": network.input_shape}
+    options = dataclasses.asdict(config.recipe())
+    options |= {"train_split": train_split, "classes": network.classes, "input_shape": network.input_shape}
     read = {"train_accuracy": train_split, "val_accuracy": val_split, "test_accuracy": test_split}
     return [
         records.Record(
@@ -266,6 +270,16 @@ def _graph(config: Config, arch: str) -> Graph:
 
     space = spaces.get(config.space)
     return space.layer_graph(space.parse(arch), **dataclasses.asdict(config.network()))
+
+
+@functools.cache
+def _device() -> str:
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return f"CPU: {environment.cpu_model()}"
+    return f"GPU: {tf.config.experimental.get_device_details(gpus[0]).get('device_name', 'unknown')}"
 
 
 def _load(config: Config) -> dict[str, training.Arrays]:
