@@ -54,7 +54,7 @@ def read_architectures(path: str, space: Space) -> list[str]:
     """
     from tfnas import tables
 
-    if path in tables.embedded_names() or path.endswith((".parquet", ".csv")):
+    if is_table(path):
         lines = tables.load(path).arch.tolist()
     else:
         try:
@@ -73,6 +73,13 @@ def read_architectures(path: str, space: Space) -> list[str]:
     if not found:
         raise InputError(f"--archs={path} has no architectures")
     return list(found)
+
+
+def is_table(path: str) -> bool:
+    """Whether --archs=`path` is a table: the name of an embedded one, or a Parquet or CSV file."""
+    from tfnas import tables
+
+    return path in tables.embedded_names() or path.endswith((".parquet", ".csv"))
 
 
 def sample_architectures(space: Space, count: int, seed: int) -> list[str]:

@@ -215,7 +215,9 @@ def _bars(recipe: experiments.Recipe, table: pd.DataFrame) -> Figure:
     if recipe.analysis == "selection":
         for axes in panels:
             axes.set_xlim(left=max(0.0, float(np.nanmin(table["low"])) - 5))
-    panels[-1].legend(fontsize=7)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8, frameon=False
+    )
     return figure
 
 

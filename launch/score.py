@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from launch import app
-from launch.architectures import choose, in_shard, parse_shard
+from launch.architectures import choose, in_shard, is_table, parse_shard
 from launch.scorer import Scorer, blank_records, make_options, placed
 from tfnas import records
 from tfnas.errors import InputError, unknown
@@ -194,7 +194,10 @@ def summarize(config: Config, architectures: Sequence[str]) -> None:
     )
     for (proxy, status, message), count in _failures(frame):
         print(f"  {proxy}: {count} {status}" + (f" ({message})" if message else ""))
-    print(f"next: python -m launch.correlate --scores={config.output} --table=TABLE --output=FOLDER")
+    table = config.archs if config.archs and is_table(config.archs) else "TABLE"
+    print(
+        f"next: python -m launch.correlate --scores={config.output} --table={table} --output={config.output}/evidence"
+    )
 
 
 def _failures(frame: Any) -> Iterator[tuple[tuple[str, str, str], int]]:
