@@ -70,9 +70,16 @@ def call(kind: str, layers: Layers, options: Options, args: list[Tensor]) -> lis
     if kernel is None:
         body = functools.partial(_KINDS[kind], layers, options)
         function = tf.function(lambda *flat: body(list(flat)), autograph=False, jit_compile=options.jit or None)
-        kernel = function.get_concrete_function(*(tf.TensorSpec(arg.shape, arg.dtype) for arg in args))
+        traced = function.get_concrete_function(*(tf.TensorSpec(arg.shape, arg.dtype) for arg in args))
+        kernel = traced if options.jit else _direct(traced)
         _CACHE[key] = kernel
     return kernel(*args)
+
+
+def _direct(traced: Any) -> Callable:
+    """Calls a traced function through its op: a fourth of the cost of the checks and bindings of a Python call."""
+    dtypes = [output.dtype for output in traced.outputs]
+    return lambda *args: tf.raw_ops.PartitionedCall(args=args, Tout=dtypes, f=traced)
 
 
 def cache_size() -> int:
