@@ -14,6 +14,7 @@ import pytest
 
 import launch
 from launch import app
+from tests.conftest import ROOT
 from tfnas import files
 from tfnas.errors import InputError
 
@@ -154,7 +155,7 @@ def test_help_shows_the_launcher_and_its_flags_without_tensorflow(name):
         "heavy = {'tensorflow', 'keras', 'tensorflow_datasets', 'pandas', 'scipy', 'matplotlib'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert done.stdout.startswith(LAUNCHERS[name].__doc__.strip().splitlines()[0])

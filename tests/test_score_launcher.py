@@ -19,6 +19,7 @@ import pytest
 import proxies
 import spaces
 from launch import app, architectures, score, scorer
+from tests.conftest import ROOT
 from tfnas import records
 from tfnas.errors import InputError
 
@@ -286,7 +287,7 @@ score.score(test.config(sys.argv[1]), test.ARCHS, slow)
 def test_kill_9_in_the_middle_and_again_equals_an_undisturbed_run(tmp_path):
     folder = tmp_path / "killed"
     script = [sys.executable, "-c", textwrap.dedent(KILLED), str(folder)]
-    process = subprocess.Popen(script, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(script, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while len(list(folder.glob("part-*.parquet"))) < 3:
         assert process.poll() is None, process.stderr.read()
