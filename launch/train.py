@@ -88,8 +88,8 @@ class Config:
         self.network()
         choose(self)
         app.start_tensorflow()
-        for split in filter(None, self.splits()):
-            data.split_size(self.dataset, split, data_dir=self.data_dir or None)
+        sizes = [data.split_size(self.dataset, s, data_dir=self.data_dir or None) for s in self.splits() if s]
+        training.check_size(sizes[0], self.recipe())
 
     # The same flags mean the same networks as for scoring.
     network = score.Config.network

@@ -270,7 +270,7 @@ def prepare(
     # TFDS asserts that manual files are there.
     except (
         tfds.download.DownloadError,
-        tfds.download.NonMatchingChecksumError,
+        tfds.download.download_manager.NonMatchingChecksumError,
         tf.errors.OpError,
         AssertionError,
         OSError,

@@ -147,10 +147,7 @@ class Trainer:
 
         size, recipe = len(train[1]), self.recipe
         steps = size // recipe.batch_size
-        if steps == 0:
-            raise errors.InputError(
-                f"Fewer training images than one batch. Received: {size} images, batch_size={recipe.batch_size}"
-            )
+        check_size(size, recipe)
         for velocity in self._velocity:
             velocity.assign(tf.zeros_like(velocity))
         images, labels = (tf.constant(array) for array in train)
@@ -227,6 +224,14 @@ class Trainer:
             images = tf.gather(padded, rows, axis=1, batch_dims=1)
             images = tf.gather(images, columns, axis=2, batch_dims=1)
         return images
+
+
+def check_size(size: int, recipe: Recipe) -> None:
+    """Raises InputError if `size` training images do not fill one batch."""
+    if size < recipe.batch_size:
+        raise errors.InputError(
+            f"Fewer training images than one batch. Received: {size} images, batch_size={recipe.batch_size}"
+        )
 
 
 def assign(model: keras.Model, weights: Mapping[str, np.ndarray]) -> None:
