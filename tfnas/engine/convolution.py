@@ -22,28 +22,24 @@ def linear(layer: Layer, x: Tensor, kernel: Tensor) -> Tensor:
     """Output without bias. x [N, H, W, C] (dense: [N, ..., C])."""
     if layer.op == "dense":
         return tf.tensordot(x, kernel, 1) if len(x.shape) > 2 else tf.matmul(x, kernel)
+    step, dilation, padding = layer["strides"], layer["dilation"], layer["padding"].upper()
+    if step > 1 and dilation > 1:
+        # TensorFlow has no convolution with both: filter at stride 1, then keep every n-th pixel.
+        x = tf.pad(x, [[0, 0], *padding_amounts(layer), [0, 0]])
+        return _filter(layer, x, kernel, 1, "VALID")[:, ::step, ::step, :]
+    return _filter(layer, x, kernel, step, padding)
+
+
+def _filter(layer: Layer, x: Tensor, kernel: Tensor, step: int, padding: str) -> Tensor:
     dilations = [layer["dilation"]] * 2
-    padding = layer["padding"].upper()
     if layer.op == "depthwise_conv":
-        if layer["strides"] > 1 and layer["dilation"] > 1:
-            # tf.nn.depthwise_conv2d refuses strides with dilation: filter at stride 1, then keep every n-th pixel.
-            x = tf.pad(x, [[0, 0], *padding_amounts(layer), [0, 0]])
-            y = tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], "VALID", dilations=dilations)
-            return y[:, :: layer["strides"], :: layer["strides"], :]
-        strides = [1, layer["strides"], layer["strides"], 1]
-        return tf.nn.depthwise_conv2d(x, kernel, strides, padding, dilations=dilations)
-    if layer["groups"] > 1:
-        # TensorFlow's own grouped convolution has no CPU gradient; groups are few, so one convolution each.
-        xs = tf.split(x, layer["groups"], axis=-1)
-        kernels = tf.split(kernel, layer["groups"], axis=-1)
-        return tf.concat(
-            [
-                tf.nn.conv2d(part, k, layer["strides"], padding, dilations=dilations)
-                for part, k in zip(xs, kernels, strict=True)
-            ],
-            axis=-1,
-        )
-    return tf.nn.conv2d(x, kernel, layer["strides"], padding, dilations=dilations)
+        return tf.nn.depthwise_conv2d(x, kernel, [1, step, step, 1], padding, dilations=dilations)
+    # TensorFlow's own grouped convolution has no CPU gradient; groups are few, so one convolution each. The same goes
+    # for `tf.nn.conv2d` with dilation; `tf.nn.convolution` brings the dilated pixels together first.
+    groups = layer["groups"]
+    xs, kernels = (tf.split(x, groups, axis=-1), tf.split(kernel, groups, axis=-1)) if groups > 1 else ([x], [kernel])
+    ys = [tf.nn.convolution(part, k, step, padding, dilations=dilations) for part, k in zip(xs, kernels, strict=True)]
+    return tf.concat(ys, axis=-1) if groups > 1 else ys[0]
 
 
 def input_gradient(layer: Layer, x: Tensor, kernel: Tensor, dz: Tensor) -> Tensor:
