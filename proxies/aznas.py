@@ -7,6 +7,7 @@ is asked for. Blocks are what lies between single maps that every path crosses.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,7 @@ _SINGULAR_EPSILON = 1e-6
 @proxy("aznas_expressivity", consumes="activations", bn="batch", summary="entropy of feature spectra", any_bn=False)
 def expressivity(passes: Passes) -> float:
     """Sum over blocks of the entropy of the normalised spectrum of the features' covariance."""
-    return float(np.sum(_analysis(passes)[0]))
+    return _worst_if_nan(np.sum(_analysis(passes)[0]))
 
 
 @proxy(
@@ -31,7 +32,7 @@ def expressivity(passes: Passes) -> float:
 )
 def progressivity(passes: Passes) -> float:
     """Smallest growth of that entropy from one block to the next."""
-    return float(np.min(np.diff(_analysis(passes)[0])))
+    return _worst_if_nan(np.min(np.diff(_analysis(passes)[0])))
 
 
 @proxy("aznas_trainability", consumes="gradients", bn="batch", summary="how well blocks carry gradients", any_bn=False)
@@ -42,6 +43,11 @@ def trainability(passes: Passes) -> float:
     every cotangent on unchanged.
     """
     return float(np.mean(_analysis(passes)[1]))
+
+
+def _worst_if_nan(value: float) -> float:
+    """The spectrum of constant features has no entropy: such a network is the worst, as in the released code."""
+    return -np.inf if np.isnan(value) else float(value)
 
 
 def _analysis(passes: Passes) -> tuple[list[float], list[float]]:
@@ -67,7 +73,7 @@ def analyse(passes: Passes, images: np.ndarray) -> tuple[list[float], list[float
     run = network.forward(images, "batch", observer=note)
     entropies = [_entropy(features[name]) for name in blocks]
     scores = []
-    for t, (before, after) in enumerate(reversed(list(zip(blocks, blocks[1:], strict=False)))):
+    for t, (before, after) in enumerate(reversed(list(itertools.pairwise(blocks)))):
         signs = np.random.RandomState((passes.options.seed + t) % 2**32).randint(0, 2, features[after].shape)
         g_out = (2 * signs - 1).astype(passes.options.dtype)
         g_in = network.backward(run, g_out, form="none", inputs=True, start=after, stop=before).inputs.numpy()

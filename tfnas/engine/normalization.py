@@ -63,18 +63,12 @@ def normalize(layer: Layer, x: Tensor, stats: tuple[Tensor, Tensor], mode: str) 
     return Normalized((x - mean) * scale, scale, statistics_axes(layer, mode, len(x.shape)))
 
 
-def affine(params: dict[str, Tensor], value: Tensor) -> Tensor:
-    if "gamma" in params:
-        value = value * params["gamma"]
-    return value + params["beta"] if "beta" in params else value
-
-
 def forward(layer: Layer, params: dict[str, Tensor], x: Tensor, stats: tuple[Tensor, Tensor]) -> Tensor:
-    """Output alone, in few passes over x."""
+    """Output as x a + b, the arithmetic of Keras and PyTorch: others flip ReLUs whose input is round-off."""
     mean, variance = stats
     scale = tf.math.rsqrt(variance + tf.cast(layer["epsilon"], x.dtype))
-    y = (x - mean) * (scale * params["gamma"] if "gamma" in params else scale)
-    return y + params["beta"] if "beta" in params else y
+    scale = scale * params["gamma"] if "gamma" in params else scale
+    return x * scale + (params["beta"] - mean * scale if "beta" in params else -mean * scale)
 
 
 def backward(norm: Normalized, params: dict[str, Tensor], dy: Tensor) -> Tensor:
