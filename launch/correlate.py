@@ -13,9 +13,13 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from launch import app
 from tfnas.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +79,7 @@ def run(config: Config) -> None:
     )
     for line in scores.attrs["skipped"]:
         print(f"skipped: {line}", file=sys.stderr)
-    scores = evidence.with_baselines(scores, table, config.size_column)
+    scores = with_aggregates(evidence.with_baselines(scores, table, config.size_column))
     averaged = evidence.average(scores)
     joined = evidence.join(averaged, truth)
     if joined.empty:
@@ -119,6 +123,29 @@ def run(config: Config) -> None:
     for line in report.left_out(summary):
         console.print(line)
     console.print(f"written to {output}: correlations.csv, {', '.join(drawings)}")
+
+
+def with_aggregates(scores: pd.DataFrame) -> pd.DataFrame:
+    """The scores and, where all that they need is there, those that rank a whole pool (vote, AZ-NAS).
+
+    Args:
+        scores: long frame of `evidence.load_scores`.
+    """
+    import pandas as pd
+
+    import proxies
+    from tfnas import evidence
+
+    wide = evidence.average(scores).pivot(index="arch", columns="proxy", values="score")
+    made = [
+        pd.DataFrame({"arch": wide.index, "proxy": name, "score": proxies.aggregate(name, wide), "status": "ok"})
+        for name, (needed, _) in proxies.AGGREGATES.items()
+        if set(needed) <= set(wide) and name not in wide
+    ]
+    attrs = scores.attrs
+    combined = pd.concat([scores, *made], ignore_index=True)
+    combined.attrs = attrs
+    return combined
 
 
 def _default_thresholds(truth: Sequence[float]) -> tuple[float, ...]:

@@ -17,9 +17,9 @@ def vote(scores: Mapping[str, np.ndarray]) -> np.ndarray:
     is nobody's win.
     """
     ranks = np.stack([_ranks(scores[name]) for name in AGGREGATES["vote"][0]])
-    with np.errstate(invalid="ignore"):
-        sides = np.sign(ranks[:, :, None] - ranks[:, None, :])
-    return (np.nansum(sides, axis=0) > 0).sum(axis=1).astype(float)
+    # One network against all at a time: all pairs at once would not fit in memory for a whole space.
+    wins = [np.nansum(np.sign(one[:, None] - ranks), axis=0) > 0 for one in ranks.T]
+    return np.sum(wins, axis=1).astype(float)
 
 
 def aznas(scores: Mapping[str, np.ndarray]) -> np.ndarray:
