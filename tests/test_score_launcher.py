@@ -338,6 +338,24 @@ def test_real_scores_do_not_depend_on_order_shard_or_company(everything, tmp_pat
     assert same(again, everything.drop(columns=list(records.HOST)))
 
 
+def test_another_process_gives_the_same_bits(everything, tmp_path):
+    """Sets of strings come in another order in every process: nothing may be summed in theirs."""
+    (tmp_path / "archs.txt").write_text("\n".join([*ARCHS[:2], NONE]))
+    flags = [f"--{name}={value}" for name, value in SMALL.items()]
+    flags += [f"--archs={tmp_path / 'archs.txt'}", f"--output={tmp_path / 'out'}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "launch.score", *flags],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONHASHSEED": "20240229"},  # this process has another one, or draws its own
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("networks: 3/3")
+    assert f"{len(everything)} records" in done.stdout
+    assert same(records.read(tmp_path / "out", stable=True), everything.drop(columns=list(records.HOST)))
+
+
 def test_every_option_that_changes_a_proxy_is_in_its_records():
     """For each setting the proxies whose score moves with it are those that record it, or fewer."""
     other = {"kernel": "trace", "params": "all", "prescribed_init": True, "synflow_kept_bn": ("reduction",)}
