@@ -59,14 +59,14 @@ def statistics(layer: Layer, params: dict[str, Tensor], x: Tensor, mode: str) ->
 
 def normalize(layer: Layer, x: Tensor, stats: tuple[Tensor, Tensor], mode: str) -> Normalized:
     mean, variance = stats
-    scale = tf.math.rsqrt(variance + tf.cast(layer["epsilon"], x.dtype))
+    scale = tf.math.rsqrt(variance + layer["epsilon"])
     return Normalized((x - mean) * scale, scale, statistics_axes(layer, mode, len(x.shape)))
 
 
 def forward(layer: Layer, params: dict[str, Tensor], x: Tensor, stats: tuple[Tensor, Tensor]) -> Tensor:
     """Output as x a + b, the arithmetic of Keras and PyTorch: others flip ReLUs whose input is round-off."""
     mean, variance = stats
-    scale = tf.math.rsqrt(variance + tf.cast(layer["epsilon"], x.dtype))
+    scale = tf.math.rsqrt(variance + layer["epsilon"])
     scale = scale * params["gamma"] if "gamma" in params else scale
     return x * scale + (params["beta"] - mean * scale if "beta" in params else -mean * scale)
 
