@@ -14,15 +14,17 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import functools
+import itertools
 import json
 import math
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from launch import app, score
 from launch.architectures import choose, in_shard, parse_shard
-from tfnas import environment, records, seeds, training
+from tfnas import environment, records, seeds, statistics, training
 from tfnas.errors import InputError, unknown
 from tfnas.progress import Progress
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from tfnas.graph import Graph
 
 _RECIPE = training.Recipe()
+_PROVENANCE = "trained by tfnas (launch.train)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Config:
     flip: bool = app.flag(_RECIPE.flip, "mirror training images at random")
     crop: int = app.flag(_RECIPE.crop, "pixels of padding for random crops; 0 is no crop")
     table_out: str = app.flag("", "also write the means over repeats as a table (.parquet)")
-    provenance: str = app.flag("", "what the table says about itself (this command by default)")
+    provenance: str = app.flag("", "where the table says that its numbers come from")
     shard: str = app.flag("0/1", "i/n: train the i-th of n parts (i from 0); shards may share a folder")
 
     def check(self) -> None:
@@ -159,8 +162,9 @@ def _train_one(
     model = trainer = None
     versions = {f"{name}_version": environment.version(name) for name in ("tfnas", "tensorflow", "keras")}
     for repeat in repeats:
-        # Not the seed of scoring: a score must not know the very weights that were trained.
-        seed = seeds.derive_seed(config.seed, "train", config.space, arch, repeat)
+        # As in NAS-Bench-201, all architectures are trained with the same seeds: the same order of images and the same
+        # stream of initial weights, so that chance divides them less. Scores take seeds of their own.
+        seed = seeds.derive_seed(config.seed, "train", repeat)
         initial = weights.initialize(graph, config.init, seed)
         if trainer is None:
             model = keras_model.to_keras(graph, initial)
@@ -228,13 +232,30 @@ def write_table(config: Config, architectures: Sequence[str], frame: pd.DataFram
     values = pd.DataFrame(rows)
     units = {column: "percent" for column in values if "accuracy" in column}
     units |= {"params": "count", "flops": "multiply-adds", "train_seconds": "seconds"}
-    facts = {"dataset": config.dataset, "config": json.dumps(dataclasses.asdict(config), sort_keys=True)}
-    facts |= {"hardware": _device(), "cores": str(environment.usable_cores())}
-    facts |= {"date": datetime.date.today().isoformat()}
-    facts |= {f"{name}_version": frame[f"{name}_version"].iloc[0] for name in ("tfnas", "tensorflow", "keras")}
-    command = " ".join(["python", "-m", "launch.train", *sys.argv[1:]])
-    tables.write(tables.Table(values, units, config.provenance or command, config.space, facts), config.table_out)
+    table = tables.Table(values, units, config.provenance or _PROVENANCE, config.space, _facts(config, frame))
+    tables.write(table, config.table_out)
     print(f"wrote {config.table_out}: {len(values)} architectures")
+
+
+def _facts(config: Config, frame: pd.DataFrame) -> dict[str, str]:
+    """What a reader of the table needs to judge it, or to make it again."""
+    facts = {
+        "dataset": config.dataset,
+        "command": shlex.join(["python", "-m", "launch.train", *sys.argv[1:]]),
+        "config": json.dumps(dataclasses.asdict(config), sort_keys=True),
+        "recipe": json.dumps(dataclasses.asdict(config.recipe()), sort_keys=True),
+        "hardware": "; ".join(sorted(set(frame.device))),
+        "cores": str(environment.usable_cores()),
+        "date": datetime.date.today().isoformat(),
+    }
+    facts |= {name: "; ".join(sorted(set(frame[name]))) for name in frame if name.endswith("_version")}
+    scores = frame[frame.proxy == "test_accuracy"].pivot(index="arch", columns="repeat", values="score")
+    if config.repeats > 1:
+        # No score can be expected to rank much better than the trainings rank each other.
+        pairs = itertools.combinations(range(config.repeats), 2)
+        taus = [statistics.kendall(scores[i], scores[j]) for i, j in pairs]
+        facts["kendall_between_repeats"] = f"{sum(taus) / len(taus):.3f}"
+    return facts
 
 
 def _records(config: Config, arch: str, repeat: int) -> list[records.Record]:
