@@ -11,7 +11,7 @@ PYTEST ?=
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m launch.score --dataset=digits --width=16 --depth=1 --archs=nasbench201_digits --num_archs=48 --proxies=all \
-		--ntk_batch_size=16 --output=output/demo/scores
+		--ntk_batch_size=16 --noise_repeats=4 --output=output/demo/scores
 	$(BIN)/python -m launch.correlate --scores=output/demo/scores --table=nasbench201_digits --output=output/demo/evidence
 
 test: $(VENV)/.installed-test

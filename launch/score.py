@@ -61,7 +61,10 @@ class Config:
     flavour: str = app.flag("", "which published implementation of the space (its own by default)")
     kernel: str = app.flag("sum_logits", "kernel of the NTK proxies", choices=("sum_logits", "trace"))
     params: str = app.flag("te_nas", "parameters the NTK proxies look at", choices=("te_nas", "all", "kernels"))
-    prescribed_init: bool = app.flag(False, "Zen, SWAP and AZ-NAS draw weights and images as published")
+    prescribed_init: bool = app.flag(
+        True, "Zen, SWAP and AZ-NAS draw weights and images of their own, as published; otherwise take --init and batch"
+    )
+    noise_repeats: int = app.flag(32, "draws that Zen and SWAP average over (32 as published)")
     synflow_kept_bn: tuple[str, ...] = app.flag(
         (), "prefixes of layers whose BN synflow keeps (zero-cost-nas: reduction)"
     )
@@ -74,7 +77,7 @@ class Config:
         Raises:
             InputError: for any of it.
         """
-        for name, least in (("batch_size", 1), ("ntk_batch_size", 0), ("repeats", 1)):
+        for name, least in (("batch_size", 1), ("ntk_batch_size", 0), ("repeats", 1), ("noise_repeats", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"--{name} must be at least {least}. Received: {getattr(self, name)}")
         self.parts()

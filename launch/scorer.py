@@ -25,6 +25,7 @@ CHANGES = {
     "kernel": NTK,
     "params": NTK,
     "prescribed_init": PRESCRIBED,
+    "noise_repeats": ("zen", "swap"),
     "synflow_kept_bn": ("synflow",),
 }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from scipy import stats
 
 from tfnas.errors import unknown
 
@@ -30,6 +29,8 @@ def aznas(scores: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def _ranks(values: np.ndarray) -> np.ndarray:
     """Average ranks from 1 (worst); NaN stays NaN."""
+    from scipy import stats  # takes seconds to import, and proxies are imported to list their names
+
     return stats.rankdata(np.asarray(values, np.float64), nan_policy="omit")
 
 

@@ -110,8 +110,8 @@ class Passes:
         """Gradient of the mean cross-entropy by kernel key; zeros where no path leads."""
         return self.remember(("kernel_gradients", self.bn), lambda: self._fill(self.loss_gradients().params))
 
-    def hessian_gradient_product(self) -> dict[str, np.ndarray]:
-        """H g by kernel key, for the Hessian H and gradient g of the mean cross-entropy by all kernels."""
+    def weight_hessian_gradient(self) -> dict[str, float]:
+        """Per kernel key w' (H g), for the Hessian H and gradient g of the mean cross-entropy by all kernels w."""
         probabilities = tf.nn.softmax(self.forward().values[self.graph.output])
 
         def curvature(u: Tensor) -> Tensor:
@@ -119,7 +119,8 @@ class Passes:
             return (pu - probabilities * tf.reduce_sum(pu, -1, keepdims=True)) / len(self.labels)
 
         gradients = self.loss_gradients()
-        return self._fill(self.network.hessian_product(self.forward(), gradients, gradients.params, curvature))
+        found = self.network.hessian_product(self.forward(), gradients, gradients.params, curvature, dot=True)
+        return {key: float(found[key]) if key in found else 0.0 for key in self.kernel_keys()}
 
     def image_jacobian(self) -> np.ndarray:
         """Gradient of the sum of all logits by each image, flattened: [N, H * W * C]."""

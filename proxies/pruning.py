@@ -52,8 +52,7 @@ def grasp(passes: Passes) -> float:
 
     Sign as in zero-cost-nas, where larger is better; Wang et al. (ICLR 2020) prune by the opposite sign.
     """
-    product = passes.hessian_gradient_product()
-    return -_sum(passes.weights[key] * value for key, value in product.items())
+    return -_sum(passes.weight_hessian_gradient().values())
 
 
 @proxy("fisher", consumes="gradients", bn="batch", summary="Fisher saliency of channels", extras=("fisher",))

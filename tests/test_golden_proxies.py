@@ -162,13 +162,13 @@ class TestGoldenCases:
         case = golden.load(name)
         shared = passes(case, dtype)
         gradients, keys = shared.kernel_gradients(), case.weight_keys()
-        product = shared.hessian_gradient_product()
+        product = shared.weight_hessian_gradient()
         saliencies = shared.loss_gradients().fisher
         layers = {
             "grad_norm": [np.linalg.norm(gradients[key].ravel()) for key in keys],
             "snip": [np.abs(case.weights[key] * gradients[key]).sum() for key in keys],
             "plain": [np.sum(case.weights[key] * gradients[key]) for key in keys],
-            "grasp": [-np.sum(case.weights[key] * product[key]) for key in keys],
+            "grasp": [-product[key] for key in keys],
             "l2_norm": [np.linalg.norm(case.weights[key].ravel()) for key in keys],
             "fisher": [float(saliencies.get(key.rpartition(".")[0], 0.0)) for key in keys],
             "synflow": _flow(shared, _without_batch_norm(case.graph, ())),

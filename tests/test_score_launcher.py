@@ -176,7 +176,8 @@ def test_only_what_is_missing_is_scored(tmp_path):
         ("ntk_batch_size", 2, {"fnorm"}),
         ("kernel", "trace", {"fnorm"}),
         ("params", "all", {"fnorm"}),
-        ("prescribed_init", True, {"zen"}),
+        ("prescribed_init", False, {"zen"}),
+        ("noise_repeats", 3, {"zen"}),
         ("bn", "inference", {"fnorm", "gradsign"}),
         ("init", "xavier", {"fnorm", "zen", "gradsign", "params", "flops"}),
         ("batch_size", 8, {"fnorm", "zen", "gradsign", "params", "flops"}),
@@ -358,7 +359,8 @@ def test_another_process_gives_the_same_bits(everything, tmp_path):
 
 def test_every_option_that_changes_a_proxy_is_in_its_records():
     """For each setting the proxies whose score moves with it are those that record it, or fewer."""
-    other = {"kernel": "trace", "params": "all", "prescribed_init": True, "synflow_kept_bn": ("reduction",)}
+    other = {"kernel": "trace", "params": "all", "prescribed_init": False, "noise_repeats": 1}
+    other["synflow_kept_bn"] = ("reduction",)
     assert set(other) == set(scorer.CHANGES)
     base = score.Config(output="", flavour="zcnas", **SMALL)
     network = base.network()

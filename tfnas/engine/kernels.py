@@ -45,6 +45,7 @@ class Options:
         fisher: whether the backward kernel also gives the Fisher saliency of its kernel layer.
         keep_dz: whether it also gives the cotangent of its kernel layer's output.
         input_gradient: whether it gives the gradients of the chain's inputs.
+        dot: whether tangent kernels give the product with the kernel in place of the tangent of its gradient.
         codes: whether the forward kernel also gives the agreement counts of its ReLU codes.
         jit: compile with XLA.
     """
@@ -56,6 +57,7 @@ class Options:
     fisher: bool = False
     keep_dz: bool = False
     input_gradient: bool = True
+    dot: bool = False
     codes: bool = False
     jit: bool = False
 
@@ -261,49 +263,44 @@ def _fisher(layer: Layer, z: Tensor, dz: Tensor) -> Tensor:
 
 
 def _tangent(layers: Layers, options: Options, args: list[Tensor]) -> list[Tensor]:
-    """Inputs, parameters, saved, input tangents, kernel tangent -> output tangent, tangent of z."""
+    """Inputs, parameters, saved values, input tangents, [direction, dz] -> output tangent, [tangent of z, dot].
+
+    What is in brackets is there for chains with a kernel layer: the direction in which its kernel moves, the cotangent
+    of its output; the last only with `dot`: <linear(input tangent), dz>, the part of <kernel, tangent of the kernel
+    gradient> that comes from the input's move.
+    """
     arguments = _Arguments(args)
     inputs = arguments.take(len(layers[0].input_shapes))
     params = arguments.params(layers)
     seen = _replay(layers, options.bn, inputs, params, arguments.take(saved_count(layers, options.bn)))
     us = arguments.take(len(inputs))
-    _, (u,), z_dot = _move(seen, us, arguments)
-    return [u, *([] if z_dot is None else [z_dot])]
-
-
-def _move(seen: list[_Seen], us: list[Tensor], arguments: _Arguments, z_dot: Tensor | None = None) -> tuple:
-    """Carries tangents through a chain: the input tangents of every layer, the output's, and that of z.
-
-    The tangent of the kernel is the next of the arguments where the chain has a kernel layer; a known `z_dot` is not
-    computed again.
-    """
-    met = []
-    known = z_dot
+    extras = []
     for entry in seen:
-        met.append(us)
         layer = entry.layer
         if layer.has_kernel:
-            if known is None:
-                (direction,) = arguments.take(1)
-                z_dot = convolution.linear(layer, us[0], entry.params["kernel"]) + convolution.linear(
-                    layer, entry.inputs[0], direction
-                )
-            us = [z_dot]
-        elif layer.op == "batch_norm":
-            us = [normalization.tangent(entry.norm, us[0])]
-            if "gamma" in entry.params:
-                us = [us[0] * entry.params["gamma"]]
+            direction, dz = arguments.take(2)
+            moved = convolution.linear(layer, us[0], entry.params["kernel"])
+            us = [moved + convolution.linear(layer, entry.inputs[0], direction)]
+            extras = [us[0], *([tf.reduce_sum(moved * dz)] if options.dot else [])]
         else:
-            us = [simple.tangent(layer, entry.inputs, us)]
-    return met, us, z_dot
+            us = [_carry(entry, us)]
+    return [us[0], *extras]
+
+
+def _carry(entry: _Seen, us: list[Tensor]) -> Tensor:
+    """Output tangent of a layer without kernel."""
+    if entry.layer.op != "batch_norm":
+        return simple.tangent(entry.layer, entry.inputs, us)
+    u = normalization.tangent(entry.norm, us[0])
+    return u * entry.params["gamma"] if "gamma" in entry.params else u
 
 
 def _backward_tangent(layers: Layers, options: Options, args: list[Tensor]) -> list[Tensor]:
     """Tangent of the backward kernel.
 
-    Takes inputs, parameters, saved values, input tangents, [z tangent, kernel tangent, dz], cotangent, its tangent; the
+    Takes inputs, parameters, saved values, input tangents, [z tangent, direction, dz], cotangent, its tangent; the
     three in brackets for chains with a kernel layer. Gives the tangents of the input gradients and, for such chains,
-    of the kernel gradient.
+    that of the kernel gradient; with `dot` its product with the kernel, less what :func:`_tangent` gives.
     """
     arguments = _Arguments(args)
     inputs = arguments.take(len(layers[0].input_shapes))
@@ -312,28 +309,29 @@ def _backward_tangent(layers: Layers, options: Options, args: list[Tensor]) -> l
     us = arguments.take(len(inputs))
     has_kernel = any(layer.has_kernel for layer in layers)
     z_dot, direction, dz = arguments.take(3) if has_kernel else (None, None, None)
-    met, _, _ = _move(seen, us, arguments, z_dot)
+    met = []
+    for entry in seen:
+        met.append(us)
+        us = [z_dot if entry.layer.has_kernel else _carry(entry, us)]
     dy, dy_dot = arguments.take(2)
-    kernel_dot = []
-    moved = [dy_dot]
-    cotangents = [dy]
+    kernel_dot: list[Tensor] = []
+    moved, cotangents = [dy_dot], [dy]
     for position, (entry, us) in reversed(list(enumerate(zip(seen, met, strict=True)))):
         layer, (dy,), (dy_dot,) = entry.layer, cotangents, moved
-        last = position == 0
         if layer.has_kernel:
             x, kernel = entry.inputs[0], entry.params["kernel"]
-            dy = dz
-            kernel_dot = [
-                convolution.kernel_gradient(layer, x, kernel, dy_dot)
-                + convolution.kernel_gradient(layer, us[0], kernel, dy)
-            ]
-            if last and not options.input_gradient:
+            if options.dot:
+                z = entry.output - entry.params["bias"] if "bias" in entry.params else entry.output
+                kernel_dot = [tf.reduce_sum(z * dy_dot)]
+            else:
+                kernel_dot = [
+                    convolution.kernel_gradient(layer, x, kernel, dy_dot)
+                    + convolution.kernel_gradient(layer, us[0], kernel, dz)
+                ]
+            if position == 0 and not options.input_gradient:
                 return kernel_dot
-            moved = [
-                convolution.input_gradient(layer, x, kernel, dy_dot)
-                + convolution.input_gradient(layer, x, direction, dy)
-            ]
-            cotangents = cotangents if last else [convolution.input_gradient(layer, x, kernel, dy)]
+            moved = [convolution.summed_input_gradients(layer, x, [(kernel, dy_dot), (direction, dz)])]
+            cotangents = [convolution.input_gradient(layer, x, kernel, dz)]
         elif layer.op == "batch_norm":
             value_dot = normalization.tangent(entry.norm, us[0])
             moved = [normalization.backward_tangent(entry.norm, entry.params, us[0], value_dot, dy, dy_dot)]

@@ -62,14 +62,6 @@ class Gradients:
     cotangents: dict[str, Tensor] = dataclasses.field(default_factory=dict)
 
 
-@dataclasses.dataclass
-class Tangent:
-    """Tangents of all values along a direction of the kernels; None stands for zeros."""
-
-    values: dict[str, Tensor | None]
-    z: dict[str, Tensor]
-
-
 class Network:
     """A graph with weights, ready to run.
 
@@ -293,17 +285,14 @@ class Network:
     def _pull_chain(
         self, chain: Chain, run: Forward, dy: Tensor, options: kernels.Options, gradients: Gradients
     ) -> list[Tensor]:
-        has_kernel = any(layer.has_kernel for layer in chain.layers)
-        if not has_kernel:
+        kernel_node = self._kernel_node(chain)
+        if not kernel_node:
             options = dataclasses.replace(options, fisher=False, keep_dz=False)
         wanted = kernels.wanted_params(chain.layers, options)
         if not wanted:
             options = dataclasses.replace(options, form="none", reducer="")
         outputs = iter(kernels.call("backward", chain.layers, options, [*self._chain_arguments(chain, run), dy]))
         pulled = [next(outputs) for _ in chain.inputs] if options.input_gradient else []
-        kernel_node = next(
-            (node.name for node, layer in zip(chain.nodes, chain.layers, strict=True) if layer.has_kernel), ""
-        )
         if options.fisher:
             gradients.fisher[kernel_node] = next(outputs)
         if options.keep_dz:
@@ -317,36 +306,14 @@ class Network:
 
     # Second derivatives --------------------------------------------------------------------------------------------
 
-    def tangent(self, run: Forward, direction: Mapping[str, Tensor]) -> Tangent:
-        """Tangents of all values when the kernels move along `direction` (by "<node>.kernel"; missing: zeros)."""
-        options = kernels.Options(bn=run.bn, jit=self.jit)
-        us: dict[str, Tensor | None] = {self.graph.nodes[0].name: None}
-        moved = Tangent(us, {})
-        for chain in self.chains:
-            inputs = [us.get(name) for name in chain.inputs]
-            kernel = next((node for node in chain.nodes if f"{node.name}.kernel" in self.weights), None)
-            op = chain.layers[0].op
-            alive = [u for u in inputs if u is not None]
-            if op == "zero" or chain.output not in self._live or (not alive and kernel is None):
-                us[chain.output] = None
-            elif op in ("identity", "add"):
-                us[chain.output] = alive[0] if len(alive) == 1 else tf.add_n(alive)
-            else:
-                args = self._chain_arguments(chain, run) + self._materialize(chain, inputs, run.batch)
-                if kernel is not None:
-                    args.append(self._direction(direction, f"{kernel.name}.kernel"))
-                output, *rest = kernels.call("tangent", chain.layers, options, args)
-                us[chain.output] = output
-                if kernel is not None:
-                    moved.z[kernel.name] = rest[0]
-        return moved
-
-    def _direction(self, direction: Mapping[str, Tensor], key: str) -> Tensor:
-        value = direction.get(key)
-        return tf.zeros_like(self.weights[key]) if value is None else tf.convert_to_tensor(value, self.dtype)
-
     def hessian_product(
-        self, run: Forward, gradients: Gradients, direction: Mapping[str, Tensor], curvature: Callable[[Tensor], Tensor]
+        self,
+        run: Forward,
+        gradients: Gradients,
+        direction: Mapping[str, Tensor],
+        curvature: Callable[[Tensor], Tensor],
+        *,
+        dot: bool = False,
     ) -> dict[str, Tensor]:
         """Product of the Hessian of a loss (by the kernels) with a direction.
 
@@ -356,38 +323,73 @@ class Network:
         Args:
             run: forward pass.
             gradients: backward pass of the loss with `keep_dz`.
-            direction: by "<node>.kernel".
+            direction: by "<node>.kernel"; missing: zeros.
             curvature: maps the tangent of the logits to the tangent of their cotangent, both [N, classes].
+            dot: give <kernel, Hv> of each kernel instead of Hv, for two convolutions a layer less.
 
         Returns:
-            Hv by "<node>.kernel"; missing keys are zeros.
+            Hv (or its products) by "<node>.kernel"; missing keys are zeros.
         """
-        moved = self.tangent(run, direction)
-        options = kernels.Options(bn=run.bn, jit=self.jit)
+        options = kernels.Options(bn=run.bn, dot=dot, jit=self.jit)
+        us, z_dots, parts_of_dot = self._tangents(run, gradients, direction, options)
         product: dict[str, Tensor] = {}
-        logits_dot = moved.values[self.graph.output]
-        pending: dict[str, list[Tensor]] = {self.graph.output: [curvature(logits_dot)]}
+        pending: dict[str, list[Tensor]] = {self.graph.output: [curvature(us[self.graph.output])]}
         source = self.graph.nodes[0].name
         for chain in reversed(self.chains):
             dy = gradients.cotangents.get(chain.output)
             parts = pending.pop(chain.output, None)
-            if dy is None or chain.layers[0].op == "zero":
+            if dy is None:
                 continue
             dy_dot = tf.zeros_like(dy) if not parts else parts[0] if len(parts) == 1 else tf.add_n(parts)
             if chain.layers[0].op in ("identity", "add"):
                 pulled = [dy_dot] * len(chain.inputs)
             else:
-                us = self._materialize(chain, [moved.values.get(name) for name in chain.inputs], run.batch)
-                args = self._chain_arguments(chain, run) + us
-                kernel = next((node.name for node in chain.nodes if f"{node.name}.kernel" in self.weights), None)
-                if kernel is not None:
-                    args += [moved.z[kernel], self._direction(direction, f"{kernel}.kernel"), gradients.dz[kernel]]
-                wants_input = chain.inputs != (source,)
-                chain_options = dataclasses.replace(options, input_gradient=wants_input or kernel is None)
+                args = self._chain_arguments(chain, run)
+                args += self._materialize(chain, [us.get(name) for name in chain.inputs], run.batch)
+                kernel = self._kernel_node(chain)
+                if kernel:
+                    args += [z_dots[kernel], self._direction(direction, f"{kernel}.kernel"), gradients.dz[kernel]]
+                chain_options = dataclasses.replace(options, input_gradient=chain.inputs != (source,) or not kernel)
                 outputs = kernels.call("backward_tangent", chain.layers, chain_options, [*args, dy, dy_dot])
                 pulled = outputs[: len(chain.inputs)] if chain_options.input_gradient else []
-                if kernel is not None:
-                    product[f"{kernel}.kernel"] = outputs[-1]
+                if kernel:
+                    product[f"{kernel}.kernel"] = outputs[-1] + parts_of_dot.get(kernel, 0)
             for name, part in zip(chain.inputs, pulled, strict=False):
                 pending.setdefault(name, []).append(part)
         return product
+
+    def _tangents(
+        self, run: Forward, gradients: Gradients, direction: Mapping[str, Tensor], options: kernels.Options
+    ) -> tuple[dict[str, Tensor | None], dict[str, Tensor], dict[str, Tensor]]:
+        """Tangents of all values when the kernels move along `direction`; those of z and, with `dot`, the products.
+
+        Only chains through which the loss is differentiated move; None stands for zeros.
+        """
+        us: dict[str, Tensor | None] = {self.graph.nodes[0].name: None}
+        z_dots: dict[str, Tensor] = {}
+        dots: dict[str, Tensor] = {}
+        for chain in self.chains:
+            inputs = [us.get(name) for name in chain.inputs]
+            alive = [u for u in inputs if u is not None]
+            kernel = self._kernel_node(chain)
+            if chain.output not in gradients.cotangents or not (alive or kernel):
+                us[chain.output] = None
+            elif chain.layers[0].op in ("identity", "add"):
+                us[chain.output] = alive[0] if len(alive) == 1 else tf.add_n(alive)
+            else:
+                args = self._chain_arguments(chain, run) + self._materialize(chain, inputs, run.batch)
+                if kernel:
+                    args += [self._direction(direction, f"{kernel}.kernel"), gradients.dz[kernel]]
+                us[chain.output], *extras = kernels.call("tangent", chain.layers, options, args)
+                if kernel:
+                    z_dots[kernel] = extras[0]
+                    dots |= {kernel: extras[1]} if options.dot else {}
+        return us, z_dots, dots
+
+    def _kernel_node(self, chain: Chain) -> str:
+        """Name of the chain's layer with a kernel, "" if it has none."""
+        return next((node.name for node, layer in zip(chain.nodes, chain.layers, strict=True) if layer.has_kernel), "")
+
+    def _direction(self, direction: Mapping[str, Tensor], key: str) -> Tensor:
+        value = direction.get(key)
+        return tf.zeros_like(self.weights[key]) if value is None else tf.convert_to_tensor(value, self.dtype)

@@ -92,7 +92,7 @@ def _coupled_gram(network: Network, images: np.ndarray, bn: str, kernel: str, pa
     for group in groups:
         for first, second, rows, others in _row_blocks(network, run, group, params, block_slices(count, block)):
             span = [slice(s.start * per_example, s.stop * per_example) for s in (first, second)]
-            for key in rows.keys() & others.keys():
+            for key in sorted(rows):  # a fixed order, or the last bits would depend on the process
                 product = rows[key] @ others[key].T
                 gram[span[0], span[1]] += product
                 if first != second:
