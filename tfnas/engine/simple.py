@@ -5,6 +5,8 @@ Gradients come from TensorFlow's tape inside the traced kernel, where whatever t
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -81,12 +83,27 @@ def tangent(layer: Layer, inputs: list[Tensor], us: list[Tensor]) -> Tensor:
         return tf.pad(us[0], [[0, 0], layer["amount"][:2], layer["amount"][2:], [0, 0]])
     if layer.op in LINEAR_OPS:
         return apply(layer, us)
+    if layer.op == "max_pool" and layer.shape == layer.input_shapes[0]:
+        layer, inputs, us = _padded_by_hand(layer, inputs[0], us[0])
     # A Jacobian-vector product as the gradient of a vector-Jacobian product, which is linear in its cotangent.
     cotangent = tf.zeros([inputs[0].shape[0], *layer.shape], inputs[0].dtype)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(cotangent)
         pulled = backward(layer, inputs, cotangent)
     return tape.gradient(pulled, cotangent, output_gradients=us, unconnected_gradients="zero")
+
+
+def _padded_by_hand(layer: Layer, x: Tensor, u: Tensor) -> tuple[Layer, list[Tensor], list[Tensor]]:
+    """A max pool of stride 1 with its padding, and its tangent, written out.
+
+    Where input and output are of one shape, TensorFlow's second derivative of max pooling on CPU may work in place and
+    read what it has overwritten. With padding of its own the shapes differ.
+    """
+    before, after = (layer["size"] - 1) // 2, layer["size"] // 2
+    amounts = [[0, 0], [before, after], [before, after], [0, 0]]
+    attrs = tuple((key, "valid" if key == "padding" else value) for key, value in layer.attrs)
+    layer = dataclasses.replace(layer, attrs=attrs)
+    return layer, [tf.pad(x, amounts, constant_values=-math.inf)], [tf.pad(u, amounts)]
 
 
 def backward_tangent(layer: Layer, inputs: list[Tensor], us: list[Tensor], dy: Tensor, dy_dot: Tensor) -> list[Tensor]:
