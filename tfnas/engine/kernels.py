@@ -291,8 +291,7 @@ def _carry(entry: _Seen, us: list[Tensor]) -> Tensor:
     """Output tangent of a layer without kernel."""
     if entry.layer.op != "batch_norm":
         return simple.tangent(entry.layer, entry.inputs, us)
-    u = normalization.tangent(entry.norm, us[0])
-    return u * entry.params["gamma"] if "gamma" in entry.params else u
+    return normalization.tangent(entry.norm, entry.params, us[0])
 
 
 def _backward_tangent(layers: Layers, options: Options, args: list[Tensor]) -> list[Tensor]:
@@ -333,8 +332,7 @@ def _backward_tangent(layers: Layers, options: Options, args: list[Tensor]) -> l
             moved = [convolution.summed_input_gradients(layer, x, [(kernel, dy_dot), (direction, dz)])]
             cotangents = [convolution.input_gradient(layer, x, kernel, dz)]
         elif layer.op == "batch_norm":
-            value_dot = normalization.tangent(entry.norm, us[0])
-            moved = [normalization.backward_tangent(entry.norm, entry.params, us[0], value_dot, dy, dy_dot)]
+            moved = [normalization.backward_tangent(entry.norm, entry.params, us[0], dy, dy_dot)]
             cotangents = [normalization.backward(entry.norm, entry.params, dy)]
         else:
             moved = simple.backward_tangent(layer, entry.inputs, us, dy, dy_dot)

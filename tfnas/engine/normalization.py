@@ -7,7 +7,7 @@ mode `inference` none, the moving statistics being constants.
 
     x' = (x - mean x) s,  s = (var x + epsilon)^(-1/2),  y = gamma x' + beta
     gradient of x:  s P(gamma dy),  P(v) = v - mean v - x' mean(x' v)
-    tangent of x':  s P(u) for a tangent u of x
+    tangent of x':  s P(u) for a tangent u of x, so P also carries tangents
 """
 
 from __future__ import annotations
@@ -34,12 +34,11 @@ class Normalized:
     def mean(self, v: Tensor) -> Tensor:
         return tf.reduce_mean(v, self.axes, keepdims=True)
 
-    def project(self, v: Tensor, x_v: Tensor | None = None) -> Tensor:
-        """P(v), with mean(x' v) given as `x_v` where it is known."""
+    def project(self, v: Tensor, factor: Tensor) -> Tensor:
+        """`factor` times P(v), the factor [..., C]: few passes over maps, all else happens on channels."""
         if self.axes is None:
-            return v
-        x_v = self.mean(self.value * v) if x_v is None else x_v
-        return v - self.mean(v) - self.value * x_v
+            return v * factor
+        return v * factor - self.value * (factor * self.mean(self.value * v)) - factor * self.mean(v)
 
 
 def statistics_axes(layer: Layer, mode: str, rank: int) -> tuple[int, ...] | None:
@@ -73,24 +72,34 @@ def forward(layer: Layer, params: dict[str, Tensor], x: Tensor, stats: tuple[Ten
 
 def backward(norm: Normalized, params: dict[str, Tensor], dy: Tensor) -> Tensor:
     """Gradient of x."""
-    scale = norm.scale * params["gamma"] if "gamma" in params else norm.scale
-    return scale * norm.project(dy)
+    return norm.project(dy, _factor(norm, params))
 
 
-def tangent(norm: Normalized, u: Tensor) -> Tensor:
-    """Tangent of x' for a tangent u of x."""
-    return norm.scale * norm.project(u)
+def tangent(norm: Normalized, params: dict[str, Tensor], u: Tensor) -> Tensor:
+    """Tangent of y for a tangent u of x."""
+    return norm.project(u, _factor(norm, params))
 
 
-def backward_tangent(
-    norm: Normalized, params: dict[str, Tensor], u: Tensor, value_dot: Tensor, dy: Tensor, dy_dot: Tensor
-) -> Tensor:
-    """Tangent of :func:`backward` when x moves along u (x' along value_dot) and dy along dy_dot."""
-    gamma = params.get("gamma")
-    dy, dy_dot = (dy, dy_dot) if gamma is None else (dy * gamma, dy_dot * gamma)
+def backward_tangent(norm: Normalized, params: dict[str, Tensor], u: Tensor, dy: Tensor, dy_dot: Tensor) -> Tensor:
+    """Tangent of :func:`backward` when x moves along u and dy along dy_dot.
+
+    With v the tangent of x' and s' that of s, it is gamma times
+    s' P(dy) + s (P(dy_dot) - v mean(x' dy) - x' mean(v dy)), gathered by dy, dy_dot, u and x'.
+    """
+    factor = _factor(norm, params)
     if norm.axes is None:
-        return norm.scale * dy_dot
-    x_dy = norm.mean(norm.value * dy)
-    scale_dot = -tf.square(norm.scale) * norm.mean(norm.value * u)
-    project_dot = -value_dot * x_dy - norm.value * norm.mean(value_dot * dy)
-    return scale_dot * norm.project(dy, x_dy) + norm.scale * (project_dot + norm.project(dy_dot))
+        return factor * dy_dot
+    s, value = norm.scale, norm.value
+    mean_u, mean_dy, mean_dot = norm.mean(u), norm.mean(dy), norm.mean(dy_dot)
+    x_u, x_dy, x_dot = norm.mean(value * u), norm.mean(value * dy), norm.mean(value * dy_dot)
+    v_dy = s * (norm.mean(u * dy) - mean_u * mean_dy - x_u * x_dy)
+    by_dy, by_u, by_value = -s * x_u, -s * x_dy, 2 * s * x_u * x_dy - v_dy - x_dot
+    constant = -(by_dy * mean_dy + by_u * mean_u + mean_dot)
+    return (
+        factor * dy_dot + (factor * by_dy) * dy + (factor * by_u) * u + (factor * by_value) * value + factor * constant
+    )
+
+
+def _factor(norm: Normalized, params: dict[str, Tensor]) -> Tensor:
+    """The slope of y by x at fixed statistics: gamma s."""
+    return norm.scale * params["gamma"] if "gamma" in params else norm.scale
