@@ -5,7 +5,6 @@ Gradients come from TensorFlow's tape inside the traced kernel, where whatever t
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -83,8 +82,8 @@ def tangent(layer: Layer, inputs: list[Tensor], us: list[Tensor]) -> Tensor:
         return tf.pad(us[0], [[0, 0], layer["amount"][:2], layer["amount"][2:], [0, 0]])
     if layer.op in LINEAR_OPS:
         return apply(layer, us)
-    if layer.op == "max_pool" and layer.shape == layer.input_shapes[0]:
-        layer, inputs, us = _padded_by_hand(layer, inputs[0], us[0])
+    if layer.op == "max_pool":
+        return _max_pool_tangent(layer, inputs[0], us[0])
     # A Jacobian-vector product as the gradient of a vector-Jacobian product, which is linear in its cotangent.
     cotangent = tf.zeros([inputs[0].shape[0], *layer.shape], inputs[0].dtype)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -93,17 +92,28 @@ def tangent(layer: Layer, inputs: list[Tensor], us: list[Tensor]) -> Tensor:
     return tape.gradient(pulled, cotangent, output_gradients=us, unconnected_gradients="zero")
 
 
-def _padded_by_hand(layer: Layer, x: Tensor, u: Tensor) -> tuple[Layer, list[Tensor], list[Tensor]]:
-    """A max pool of stride 1 with its padding, and its tangent, written out.
+def _max_pool_tangent(layer: Layer, x: Tensor, u: Tensor) -> Tensor:
+    """The tangent u of the first pixel of each window that holds its maximum.
 
-    Where input and output are of one shape, TensorFlow's second derivative of max pooling on CPU may work in place and
-    read what it has overwritten. With padding of its own the shapes differ.
+    Not by TensorFlow's second derivative of max pooling: on CPU it may work in place where input and output are of one
+    shape and then reads what it has overwritten; XLA knows it in float32 only.
     """
-    before, after = (layer["size"] - 1) // 2, layer["size"] // 2
-    amounts = [[0, 0], [before, after], [before, after], [0, 0]]
-    attrs = tuple((key, "valid" if key == "padding" else value) for key, value in layer.attrs)
-    layer = dataclasses.replace(layer, attrs=attrs)
-    return layer, [tf.pad(x, amounts, constant_values=-math.inf)], [tf.pad(u, amounts)]
+    size, step, shape = layer["size"], layer["strides"], layer.shape
+    y = apply(layer, [x])
+    amounts = [[0, 0], [0, 0], [0, 0], [0, 0]]
+    if layer["padding"] == "same":
+        for axis, (length, out) in enumerate(zip(x.shape[1:3], shape[:2], strict=True), 1):
+            total = max((out - 1) * step + size - length, 0)
+            amounts[axis] = [total // 2, total - total // 2]
+    x, u = tf.pad(x, amounts, constant_values=-math.inf), tf.pad(u, amounts)
+    y_dot, missing = tf.zeros_like(y), tf.ones_like(y, tf.bool)
+    for row in range(size):
+        for column in range(size):
+            rows, columns = (slice(i, i + (n - 1) * step + 1, step) for i, n in ((row, shape[0]), (column, shape[1])))
+            found = missing & (x[:, rows, columns] == y)
+            y_dot += tf.where(found, u[:, rows, columns], tf.zeros_like(y))
+            missing &= ~found
+    return y_dot
 
 
 def backward_tangent(layer: Layer, inputs: list[Tensor], us: list[Tensor], dy: Tensor, dy_dot: Tensor) -> list[Tensor]:
