@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from proxies.base import proxy
+from tfnas.errors import InputError
 
 if TYPE_CHECKING:
     from proxies.passes import Passes
@@ -64,6 +65,8 @@ def analyse(passes: Passes, images: np.ndarray) -> tuple[list[float], list[float
 
     network = Network(passes.graph, passes.own_weights("kaiming_normal", "aznas"), dtype=passes.options.dtype)
     blocks = block_outputs(passes.graph)
+    if len(blocks) < 2:
+        raise InputError(f"AZ-NAS needs a network of two blocks or more. Received: {len(blocks)}")
     features: dict[str, np.ndarray] = {}
 
     def note(name: str, value: Any) -> None:

@@ -121,8 +121,10 @@ def _continues(chain: list[Node], node: Node, graph: Graph) -> bool:
     has_kernel = any(op in WEIGHT_OPS for op in ops)
     if node.op in WEIGHT_OPS:
         return not has_kernel
-    # Cut ReLU-conv-BN | ReLU-conv-BN rather than before the second convolution: the parts are chains met elsewhere.
-    return not (has_kernel and (node.op == "pad" or (node.op == "activation" and ops[0] == "activation")))
+    # Cut ReLU-conv-BN | ReLU-conv-BN rather than before the second convolution: the parts are chains met elsewhere. The
+    # last map of a plain network is the output of a block.
+    cut = node.op in ("pad", "global_avg_pool", "flatten") or (node.op == "activation" and ops[0] == "activation")
+    return not (has_kernel and cut)
 
 
 @functools.lru_cache(maxsize=256)
