@@ -143,6 +143,7 @@ def _jobs(config: Config, recipe: experiments.Recipe, dataset: str, ntk_batch_si
             batch_size=recipe.batch_size,
             ntk_batch_size=ntk_batch_size,
             synflow_kept_bn=recipe.synflow_kept_bn,
+            noise_repeats=recipe.noise_repeats,
             seed=config.seed,
             init=init,
             **network,
