@@ -4,8 +4,8 @@
 
 Scores are a folder of records (python -m launch.score makes it) or a CSV or Parquet file with columns arch, proxy,
 score, or arch and one column per proxy. The table is the name of an embedded one, or a CSV or Parquet file. Both are
-joined on the exact architecture string; repeats of a network are averaged first. Writes correlations.csv, scatter.png,
-bars.png and pqetp.png to the output folder.
+joined on the exact architecture string; repeats of a network are averaged first. Writes correlations.csv, scores.csv
+(a row for each network), scatter.png, bars.png and pqetp.png to the output folder.
 """
 
 from __future__ import annotations
@@ -100,6 +100,7 @@ def run(config: Config) -> None:
 
     output = epath.Path(config.output)
     files.write_atomic(output / "correlations.csv", summary.to_csv(index=False, float_format="%.6g").encode())
+    files.write_atomic(output / "scores.csv", joined.to_csv(float_format="%.6g").encode())
     baselines = [name for name in (*config.size_column, *evidence.BASELINES) if name in joined]
     size = joined[baselines[0]] if baselines else None
     drawings = {
@@ -122,7 +123,7 @@ def run(config: Config) -> None:
         console.print(printed)
     for line in report.left_out(summary):
         console.print(line)
-    console.print(f"written to {output}: correlations.csv, {', '.join(drawings)}")
+    console.print(f"written to {output}: correlations.csv, scores.csv, {', '.join(drawings)}")
 
 
 def with_aggregates(scores: pd.DataFrame) -> pd.DataFrame:

@@ -217,7 +217,7 @@ def test_end_to_end(case, capsys):
         assert text in " ".join(out.split()), text
     names = {file.name for file in (case / "out").iterdir()}
     assert names == {
-        "correlations.csv", "scatter.png", "bars.png", "pqetp.png", "config.json", "environment.json",
+        "correlations.csv", "scores.csv", "scatter.png", "bars.png", "pqetp.png", "config.json", "environment.json",
     }  # fmt: skip
     assert json.loads((case / "out" / "config.json").read_text())["top_k"] == 5
     for name in ("scatter.png", "bars.png", "pqetp.png"):
