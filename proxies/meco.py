@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from proxies.base import proxy
+from tfnas.errors import InputError
 
 if TYPE_CHECKING:
     from proxies.passes import Passes
@@ -41,6 +42,8 @@ def _modules(passes: Passes, images: np.ndarray) -> dict[str, float]:
     from tfnas.graph import with_input_shape
 
     graph = with_input_shape(passes.graph, images.shape[1:])
+    if any(graph.by_name[node.name].params != node.params for node in passes.graph.nodes):
+        raise InputError(f"MeCo needs a network whose weights fit images of any size, here {images.shape[1:]}")
     outputs = module_outputs(graph)
     values: dict[str, float] = {}
     network = Network(graph, passes.weights, fuse=False, dtype=passes.options.dtype)

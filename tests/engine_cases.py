@@ -255,3 +255,22 @@ _FOR_KERAS: dict[str, tuple[Body, Body]] = {
 CASES = {name: Case(name, body) for name, body in _BODIES.items()} | {
     name: Case(name, *bodies) for name, bodies in _FOR_KERAS.items()
 }
+
+# Further sizes of what other cases cover.
+SLOW = frozenset(
+    [
+        "conv_2x2",
+        "conv_1x1_stride_2",
+        "conv_dilated_valid",
+        "conv_groups_4",
+        "conv_dilated_stride_2_valid",
+        "depthwise_1x3_valid",
+        "depthwise_dilated_stride_2_valid",
+        "max_pool_2_2_same",
+        "avg_pool_2_1_same",
+        "avg_pool_2_2_same",
+        "subsample_3",
+        "add_one",
+        "bn_bare_without_moving",
+    ]
+)

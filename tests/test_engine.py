@@ -8,21 +8,40 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.engine_cases import CASES, Case, cotangents, images
+from tests.engine_cases import CASES, SLOW, Case, cotangents, images
 from tfnas import graph as graph_lib
 from tfnas.engine import kernels, reference
 from tfnas.engine.normalization import BN_MODES
 from tfnas.errors import InputError
 from tfnas.graph import GraphBuilder
 
-EVERY_CASE = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 EVERY_MODE = pytest.mark.parametrize("bn", BN_MODES)
+# Cases of the Jacobian that are not marked as slow: tracing it takes a second each.
+JACOBIANS = [
+    "conv_3x3_bias",
+    "conv_groups_2",
+    "depthwise_stride_2",
+    "dense_on_maps",
+    "multiply_gate",
+    "bn",
+    "bn_of_vectors",
+    "cell",
+]
+
+
+def every_case(is_slow=lambda case: False):
+    return pytest.mark.parametrize(
+        "case",
+        [
+            pytest.param(case, marks=[pytest.mark.slow] if case.name in SLOW or is_slow(case) else [])
+            for case in CASES.values()
+        ],
+        ids=CASES,
+    )
+
+
 # Of per-example gradients, layers without parameters show nothing that batch gradients do not.
-CASES_OF_ROWS = pytest.mark.parametrize(
-    "case",
-    [pytest.param(case, marks=() if case.has_own_parameters else pytest.mark.slow) for case in CASES.values()],
-    ids=CASES,
-)
+cases_of_rows = every_case(lambda case: not case.has_own_parameters)
 
 
 def close(actual, expected, tolerance=1e-9):
@@ -39,6 +58,11 @@ def looped(case: Case, bn: str) -> dict[str, np.ndarray]:
 @functools.cache
 def forward(case: Case, bn: str):
     return case.network.forward(images(), bn)
+
+
+def key_of(variable: keras.Variable) -> str:
+    """The key of a Keras weight in a weights dictionary."""
+    return variable.path.replace("/", ".")
 
 
 def reduced(case: Case, bn: str, reducer: str) -> dict:
@@ -58,41 +82,37 @@ def rows_by_chain(case: Case, gradients: dict[str, np.ndarray], params: str = "a
 
 def test_cases_cover_every_layer():
     methods = {name for name in vars(GraphBuilder) if not name.startswith("_")} - {"shape", "finish"}
-    nodes = [node for case in CASES.values() for node in case.graph.nodes]
+    nodes = [node for case in CASES.values() if case.name not in SLOW for node in case.graph.nodes]
     assert {node.op for node in nodes} == methods | {"input"}
     assert {node["kind"] for node in nodes if node.op == "activation"} == set(graph_lib.ACTIVATIONS)
 
 
 @EVERY_MODE
-@EVERY_CASE
+@every_case()
 class TestAgainstKeras:
-    def test_logits(self, case, bn):
-        expected = reference.logits(case.model, images(), bn)
-        close(forward(case, bn).values[case.graph.output], expected)
-
-    def test_batch_gradients(self, case, bn):
+    def test_logits_and_gradients(self, case, bn):
         """Of the weights and of the images; in mode "example" the weights' alone, as sums over the loop."""
-        actual = case.network.backward(forward(case, bn), cotangents(), params="all", inputs=True)
+        run = forward(case, bn)
+        actual = case.network.backward(run, cotangents(), params="all", inputs=True)
+        x = tf.constant(images())
+        variables = case.model.trainable_variables
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = reference.logits(case.model, x, bn)
+        close(run.values[case.graph.output], y)
         if bn == "example":
             expected = {key: rows.sum(axis=0) for key, rows in looped(case, bn).items()}
         else:
-            x = tf.constant(images())
-            variables = case.model.trainable_variables
-            with tf.GradientTape() as tape:
-                tape.watch(x)
-                y = reference.logits(case.model, x, bn)
             sources = [x, *(variable.value for variable in variables)]
             by_x, *values = tape.gradient(y, sources, tf.constant(cotangents()), unconnected_gradients="zero")
             close(actual.inputs, by_x)
-            expected = {
-                variable.path.replace("/", "."): value for variable, value in zip(variables, values, strict=True)
-            }
+            expected = {key_of(variable): value for variable, value in zip(variables, values, strict=True)}
         assert expected.keys() >= actual.params.keys()
         for key, value in expected.items():
             close(actual.params.get(key, np.zeros(value.shape)), value)
 
 
-@CASES_OF_ROWS
+@cases_of_rows
 class TestRowsOfSinglePasses:
     """Where examples do not see one another, one pass gives every example's gradients to a reducer."""
 
@@ -126,7 +146,7 @@ class TestRowsOfSinglePasses:
             assert differing <= round_off.sum()
 
 
-@CASES_OF_ROWS
+@cases_of_rows
 def test_rows_of_passes_each(case):
     """Where BN couples the examples, the cotangent of one example gives its row, other examples' parts included."""
     expected = looped(case, "batch")
@@ -137,7 +157,7 @@ def test_rows_of_passes_each(case):
             close(row.get(key, np.zeros(rows[i].shape)), rows[i])
 
 
-@CASES_OF_ROWS
+@every_case(lambda case: case.name not in JACOBIANS)
 def test_jacobian_agrees_with_the_loop(case):
     """The two references; pfor only where it is right."""
     grouped = any(dict(node.attrs).get("groups", 1) > 1 for node in case.graph.nodes)
@@ -190,7 +210,7 @@ def test_fisher(name, bn):
     layers = [case.model.get_layer(node.name) for node in nodes]
     wide = keras.Model(case.model.input, [*(layer.output for layer in layers), case.model.output])
     with tf.GradientTape(persistent=True) as tape:
-        *outputs, y = wide(images(), training=bn == "batch")
+        *outputs, y = reference.logits(wide, images(), bn)
         total = tf.reduce_sum(y * cotangents())
     actual = case.network.backward(forward(case, bn), cotangents(), fisher=True).fisher
     assert actual.keys() == {node.name for node in nodes}

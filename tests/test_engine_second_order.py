@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.engine_cases import CASES, CLASSES, COUNT, Case, build, images, keras_model
+from tests.engine_cases import CASES, CLASSES, COUNT, SLOW, Case, build, images, keras_model
 from tests.test_engine import close
 from tfnas.engine import Network, reference
 from tfnas.engine.normalization import BN_MODES
@@ -14,7 +14,7 @@ from tfnas.engine.normalization import BN_MODES
 LABELS = np.arange(COUNT) % CLASSES
 # Every case with the statistics of the batch, where derivatives flow through them; those of BN in every mode.
 PAIRS = [
-    pytest.param(case, bn, id=f"{name}-{bn}")
+    pytest.param(case, bn, id=f"{name}-{bn}", marks=[pytest.mark.slow] if name in SLOW else [])
     for name, case in CASES.items()
     for bn in BN_MODES
     if bn == "batch" or name in ("bn", "bn_without_moving", "bn_of_vectors", "cell")

@@ -116,7 +116,7 @@ def test_same_process_same_bits():
 def test_blocks_change_no_score():
     names = [name for name in proxies.names() if proxies.get(name).consumes == "example gradients"]
     assert len(names) >= 6
-    for block in (1, 3, 100):
+    for block in (4, 100):
         for name, outcome in evaluate(names, dtype="float64", block=block).items():
             assert outcome.score == pytest.approx(baseline()[name].score, rel=1e-8), (name, block)
 
@@ -260,6 +260,8 @@ def test_networks_of_one_block():
             assert outcome.message == "InputError: AZ-NAS needs a network of two blocks or more. Received: 0"
         elif name == "zen":
             assert outcome.message.startswith("InputError: Zen needs a map")
+        elif name == "meco":
+            assert outcome.message.startswith("InputError: MeCo needs")
         elif name in ("naswot", "linear_regions"):  # no ReLU
             assert outcome.status == "nan"
         else:

@@ -122,7 +122,7 @@ def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
 
 
 def _tensor(model: keras.Model, values: Any) -> Tensor:
-    return tf.convert_to_tensor(values, model.variable_dtype)
+    return tf.convert_to_tensor(values, model.inputs[0].dtype)
 
 
 def _key(variable: keras.Variable) -> str:
