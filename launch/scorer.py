@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -108,7 +107,7 @@ class Scorer:
         from tfnas import weights
 
         seed = seeds.derive_seed(self.config.seed, self.config.space, arch, repeat)
-        device = _device()
+        device = environment.device()
         started = time.perf_counter()
         try:
             graph = self._graph(arch)
@@ -151,13 +150,3 @@ def _out_of_memory(error: Exception) -> bool:
     import tensorflow as tf
 
     return isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
-
-
-@functools.cache
-def _device() -> str:
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
-        return f"CPU: {environment.cpu_model()}"
-    return f"GPU: {tf.config.experimental.get_device_details(gpus[0]).get('device_name', 'unknown')}"

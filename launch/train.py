@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import functools
 import itertools
 import json
 import math
@@ -182,7 +181,7 @@ def _train_one(
                 status="ok" if finite else "nan",
                 message="" if finite else "the training diverged",
                 seconds=seconds,
-                device=_device(),
+                device=environment.device(),
                 **versions,
             )
             for record in _records(config, arch, repeat)
@@ -291,16 +290,6 @@ def _graph(config: Config, arch: str) -> Graph:
 
     space = spaces.get(config.space)
     return space.layer_graph(space.parse(arch), **dataclasses.asdict(config.network()))
-
-
-@functools.cache
-def _device() -> str:
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
-        return f"CPU: {environment.cpu_model()}"
-    return f"GPU: {tf.config.experimental.get_device_details(gpus[0]).get('device_name', 'unknown')}"
 
 
 def _load(config: Config) -> dict[str, training.Arrays]:

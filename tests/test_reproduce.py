@@ -11,9 +11,9 @@ from scipy import stats
 
 import proxies
 import spaces
-from launch import app, architectures, experiments, reproduce, scorer
+from launch import app, architectures, experiments, reproduce
 from tests.test_score_launcher import fake_evaluate
-from tfnas import data, weights
+from tfnas import data, environment, weights
 
 SPACE = spaces.get("nasbench201")
 ARCHS = architectures.sample_architectures(SPACE, 24, seed=3)
@@ -175,7 +175,7 @@ def table(tmp_path):
 
 @pytest.fixture
 def fake(monkeypatch):
-    monkeypatch.setattr(scorer, "_device", lambda: "test")
+    monkeypatch.setattr(environment, "device", lambda: "test")
     monkeypatch.setattr(proxies, "evaluate", fake_evaluate)
 
 

@@ -20,7 +20,7 @@ import proxies
 import spaces
 from launch import app, architectures, score, scorer
 from tests.conftest import ROOT
-from tfnas import records
+from tfnas import environment, records
 from tfnas.errors import InputError
 
 SPACE = spaces.get("nasbench201")
@@ -40,7 +40,7 @@ def fake_evaluate(graph, weights, images, labels, names, options, **more):
 
 @pytest.fixture
 def no_tensorflow(monkeypatch):
-    monkeypatch.setattr(scorer, "_device", lambda: "test")
+    monkeypatch.setattr(environment, "device", lambda: "test")
 
 
 def config(output, **settings):
@@ -269,15 +269,15 @@ def test_a_disk_that_fills_up_keeps_what_is_there_and_the_run_goes_on_later(tmp_
 
 KILLED = """
 import sys, time
-from launch import score, scorer
+from launch import score
 from tests import test_score_launcher as test
-from tfnas import records
+from tfnas import environment, records
 
 def slow(*args, **more):
     time.sleep(0.03)
     return test.fake_evaluate(*args, **more)
 
-scorer._device = lambda: "test"
+environment.device = lambda: "test"
 real = records.Writer
 records.Writer = lambda folder, shard: real(folder, shard, every=1)
 score.score(test.config(sys.argv[1]), test.ARCHS, slow)

@@ -232,9 +232,8 @@ class GraphBuilder:
     ) -> str:
         """Batch normalisation over the channel axis.
 
-        Args:
-            momentum: kept share of the old moving statistics (the Keras convention; PyTorch 0.1 is 0.9 here).
-            moving: False for layers that keep no moving statistics and use those of the batch also at inference.
+        `momentum` is the kept share of the old moving statistics (the Keras convention; PyTorch 0.1 is 0.9 here).
+        `moving=False` is for layers that keep none and use the statistics of the batch also at inference.
         """
         shape = self.shape(x)
         channels = shape[-1:]
@@ -301,7 +300,7 @@ class GraphBuilder:
         return self._add(name, "identity", (x,), {}, self.shape(x))
 
     def zero(self, name: str, x: str) -> str:
-        """x * 0: keeps the shape, passes no gradient."""
+        """Multiply by 0: keeps the shape, passes no gradient."""
         return self._add(name, "zero", (x,), {}, self.shape(x))
 
     def add(self, name: str, xs: list[str]) -> str:
@@ -315,7 +314,7 @@ class GraphBuilder:
         return self._add(name, "concat", tuple(xs), {}, (*self.shape(xs[0])[:-1], channels))
 
     def multiply(self, name: str, x: str, gate: str) -> str:
-        """x [N, H, W, C] times a gate of the same shape or [N, 1, 1, C] (squeeze-and-excite)."""
+        """Product of x [N, H, W, C] and a gate of the same shape or [N, 1, 1, C] (squeeze-and-excite)."""
         return self._add(name, "multiply", (x, gate), {}, self.shape(x))
 
     def _add(
