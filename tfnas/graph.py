@@ -93,10 +93,7 @@ class Graph:
     def count_params(self) -> int:
         """Number of trainable parameters."""
         return sum(
-            math.prod(shape)
-            for node in self.nodes
-            for param, shape in node.params
-            if not param.startswith("moving_")
+            math.prod(shape) for node in self.nodes for param, shape in node.params if not param.startswith("moving_")
         )
 
     def flops(self) -> int:
@@ -340,7 +337,6 @@ def _window_shape(
         return tuple(-(-length // strides) for length in spatial)
     if padding == "valid":
         return tuple(
-            (length - (window - 1) * dilation - 1) // strides + 1
-            for length, window in zip(spatial, size, strict=True)
+            (length - (window - 1) * dilation - 1) // strides + 1 for length, window in zip(spatial, size, strict=True)
         )
     raise ValueError(f"padding must be 'same' or 'valid'. Received: {padding!r}")
