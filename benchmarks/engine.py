@@ -128,7 +128,7 @@ def main(_) -> None:
         ten.append(timed(lambda arch=arch: score(arch, TEN, images, labels, **network)))
         run = training_pass(spaces.get("nasbench201").layer_graph(arch, **network), images, labels)
         unit.append(statistics.mean(timed(run) for _ in range(5)))
-        tf.keras.backend.clear_session()
+        # No clear_session here: it also drops TensorFlow's instances of our kernels, which no sweep does.
         print(f"{arch}  pass {unit[-1]:.3f} s  GradSign {gradsign[-1]:.3f} s  ten proxies {ten[-1]:.3f} s", flush=True)
     pass_, one, all_ = (statistics.mean(values) for values in (unit, gradsign, ten))
     print(f"\nwarm training pass              {pass_:8.3f} s")
