@@ -51,7 +51,7 @@ def linear_regions(passes: Passes) -> float:
     else:
         graph, arrays = passes.graph, passes.weights
     images = passes.noise(_REGION_IMAGES, "regions", shape=graph.input_shape)
-    codes = Network(graph, arrays).forward(images, "batch", keep=False, codes=True).codes
+    codes = Network(graph, arrays, dtype=passes.options.dtype).forward(images, "batch", keep=False, codes=True).codes
     return np.nan if codes is None else count_regions(codes)
 
 
@@ -101,5 +101,6 @@ def count_patterns(passes: Passes, weights: dict[str, np.ndarray], images: np.nd
             on = (value.numpy() > 0).reshape(len(images), -1)
             patterns.append(np.unique(np.where(on, bits[:, None], np.uint64(0)).sum(axis=0, dtype=np.uint64)))
 
-    Network(passes.graph, weights, fuse=False).forward(images, "batch", keep=False, observer=note)
+    network = Network(passes.graph, weights, fuse=False, dtype=passes.options.dtype)
+    network.forward(images, "batch", keep=False, observer=note)
     return len(np.unique(np.concatenate(patterns))) if patterns else 0
