@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +32,13 @@ def score(
         **options: fields of :class:`proxies.Options`.
 
     Returns:
-        Score by name, higher is better; NaN where a score is undefined.
+        Score by name, higher is better; NaN where a score is undefined. With "all", proxies that this model has no use
+        for (Zen without a pooled map, say) are NaN too, with a warning.
 
     Raises:
         InputError: an unknown proxy or option, a layer that the engine does not know, images or labels of the wrong
             shape.
-        RuntimeError: a proxy failed.
+        RuntimeError: a proxy asked for by name failed.
     """
     from tfnas.keras_model import from_keras
 
@@ -48,9 +50,12 @@ def score(
         )
     wanted = names() if proxies == "all" else [proxies] if isinstance(proxies, str) else list(proxies)
     outcomes = evaluate(*from_keras(model), images, labels, wanted, Options(**options))
-    for name, outcome in outcomes.items():
-        if outcome.status in ("oom", "error"):
-            raise RuntimeError(f"{name}: {outcome.message}")
+    failed = {name: outcome for name, outcome in outcomes.items() if outcome.status in ("oom", "error")}
+    if failed:
+        reasons = "; ".join(f"{name}: {outcome.message}" for name, outcome in failed.items())
+        if proxies != "all":
+            raise RuntimeError(reasons)
+        warnings.warn(f"Not scored on this model: {reasons}", stacklevel=2)
     return {name: outcome.score for name, outcome in outcomes.items()}
 
 

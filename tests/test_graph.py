@@ -47,6 +47,8 @@ def test_other_images_keep_the_weights_and_change_the_maps():
         (lambda b: b.conv("c", "input", 4, 3, groups=2), "groups must divide"),
         (lambda b: b.conv("c", "input", 4, 3, padding="full"), "'same' or 'valid'"),
         (lambda b: b.add("s", ["input", b.conv("c", "input", 4, 3)]), "cannot add"),
+        (lambda b: b.concat("s", ["input", b.conv("c", "input", 4, 3, strides=2)]), "cannot concatenate"),
+        (lambda b: b.multiply("m", "input", b.conv("c", "input", 4, 1)), "gate does not fit"),
         (lambda b: b.activation("a", "input", "softplus"), "Allowed: relu"),
         (lambda b: b.finish("nowhere"), "nowhere"),
     ],

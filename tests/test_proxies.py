@@ -387,3 +387,16 @@ def test_importing_proxies_needs_no_tensorflow():
     code = "import sys, proxies; proxies.names(); print([m for m in ('tensorflow', 'keras') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_all_proxies_of_a_model_that_some_do_not_fit():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    images = np.random.default_rng(0).standard_normal((4, 6, 6, 1)).astype(np.float32)
+    with pytest.warns(UserWarning, match="Not scored on this model: .*zen"):
+        scores = proxies.score(model, images, np.array([0, 1, 2, 0]), "all")
+    assert set(scores) == set(proxies.names())
+    assert np.isnan(scores["zen"])
+    assert scores["params"] == 37 * 3
+    with pytest.raises(RuntimeError, match="zen"):
+        proxies.score(model, images, np.array([0, 1, 2, 0]), ["zen"])

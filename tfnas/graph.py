@@ -307,12 +307,17 @@ class GraphBuilder:
 
     def concat(self, name: str, xs: list[str]) -> str:
         """Concatenation over channels."""
+        if len({self.shape(x)[:-1] for x in xs}) != 1:
+            raise ValueError(f"{name}: cannot concatenate. Received shapes: {[self.shape(x) for x in xs]}")
         channels = sum(self.shape(x)[-1] for x in xs)
         return self._add(name, "concat", tuple(xs), {}, (*self.shape(xs[0])[:-1], channels))
 
     def multiply(self, name: str, x: str, gate: str) -> str:
         """Product of x [N, H, W, C] and a gate of the same shape or [N, 1, 1, C] (squeeze-and-excite)."""
-        return self._add(name, "multiply", (x, gate), {}, self.shape(x))
+        shape = self.shape(x)
+        if self.shape(gate) not in (shape, (*[1] * (len(shape) - 1), shape[-1])):
+            raise ValueError(f"{name}: the gate does not fit. Received shapes: {[shape, self.shape(gate)]}")
+        return self._add(name, "multiply", (x, gate), {}, shape)
 
     def _add(
         self, name: str, op: str, inputs: tuple[str, ...], attrs: dict[str, Any], shape: Shape, params: Any = ()
