@@ -33,7 +33,7 @@ def naswot(passes: Passes) -> float:
     consumes="activations",
     bn="batch",
     summary="number of linear regions that images fall in",
-    any_bn=False,
+    modes=("batch",),
 )
 def linear_regions(passes: Passes) -> float:
     """Number of distinct codes of all ReLU units together, over images of noise (TE-NAS, Chen et al., ICLR 2021).
@@ -65,7 +65,7 @@ def count_regions(codes: np.ndarray) -> float:
     consumes="activations",
     bn="batch",
     summary="number of distinct sample-wise activation patterns",
-    any_bn=False,
+    modes=("batch",),
 )
 def swap(passes: Passes) -> float:
     """Number of distinct patterns of units over a batch of 16 (SWAP-NAS, Peng et al., ICLR 2024), without regulariser.

@@ -22,21 +22,27 @@ _EPSILON = 1e-8
 _SINGULAR_EPSILON = 1e-6
 
 
-@proxy("aznas_expressivity", consumes="activations", bn="batch", summary="entropy of feature spectra", any_bn=False)
+@proxy("aznas_expressivity", consumes="activations", bn="batch", summary="entropy of feature spectra", modes=("batch",))
 def expressivity(passes: Passes) -> float:
     """Sum over blocks of the entropy of the normalised spectrum of the features' covariance."""
     return _worst_if_nan(np.sum(_analysis(passes)[0]))
 
 
 @proxy(
-    "aznas_progressivity", consumes="activations", bn="batch", summary="smallest growth of expressivity", any_bn=False
+    "aznas_progressivity",
+    consumes="activations",
+    bn="batch",
+    summary="smallest growth of expressivity",
+    modes=("batch",),
 )
 def progressivity(passes: Passes) -> float:
     """Smallest growth of that entropy from one block to the next."""
     return _worst_if_nan(np.min(np.diff(_analysis(passes)[0])))
 
 
-@proxy("aznas_trainability", consumes="gradients", bn="batch", summary="how well blocks carry gradients", any_bn=False)
+@proxy(
+    "aznas_trainability", consumes="gradients", bn="batch", summary="how well blocks carry gradients", modes=("batch",)
+)
 def trainability(passes: Passes) -> float:
     """Mean over blocks of 2 - s - 1 / (s + 1e-6), s the largest singular value of E[g_in g_out'].
 

@@ -98,7 +98,7 @@ class Proxy:
         extras: what shared passes must also collect: "codes", "fisher", "hessian".
         summary: one line for people.
         compute: Passes -> score.
-        any_bn: whether other BN modes than the published one make sense.
+        modes: BN modes that make sense; where another is asked for, the published one is used.
     """
 
     name: str
@@ -107,18 +107,24 @@ class Proxy:
     summary: str
     compute: Callable[[Passes], float]
     extras: frozenset[str] = frozenset()
-    any_bn: bool = True
+    modes: tuple[str, ...] = BN_MODES
 
     def mode(self, options: Options) -> str:
         """BN mode under these options."""
-        return (options.bn or self.bn) if self.bn and self.any_bn else self.bn
+        return options.bn if self.bn and options.bn in self.modes else self.bn
 
 
 _REGISTRY: dict[str, Proxy] = {}
 
 
 def proxy(
-    name: str, *, consumes: str, bn: str = "", summary: str, extras: tuple[str, ...] = (), any_bn: bool = True
+    name: str,
+    *,
+    consumes: str,
+    bn: str = "",
+    summary: str,
+    extras: tuple[str, ...] = (),
+    modes: tuple[str, ...] = BN_MODES,
 ) -> Callable:
     """Decorator that registers a function Passes -> float under a name.
 
@@ -129,7 +135,7 @@ def proxy(
     def register(compute: Callable[[Passes], float]) -> Callable[[Passes], float]:
         if name in _REGISTRY:
             raise ValueError(f"A proxy named {name!r} is registered already")
-        _REGISTRY[name] = Proxy(name, consumes, bn, summary, compute, frozenset(extras), any_bn)
+        _REGISTRY[name] = Proxy(name, consumes, bn, summary, compute, frozenset(extras), modes)
         return compute
 
     return register

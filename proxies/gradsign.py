@@ -17,13 +17,25 @@ if TYPE_CHECKING:
     from proxies.passes import Passes
 
 
-@proxy("gradsign", consumes="example gradients", bn="example", summary="sum over weights of |sum of gradient signs|")
+@proxy(
+    "gradsign",
+    consumes="example gradients",
+    bn="example",
+    summary="sum over weights of |sum of gradient signs|",
+    modes=("example", "inference"),
+)
 def gradsign(passes: Passes) -> float:
     """sum_k |sum_i sign(d loss_i / d w_k)|: the paper's form."""
     return float(sum(np.abs(sums).sum(dtype=np.float64) for sums in passes.sign_sums().values()))
 
 
-@proxy("gradsign_mean", consumes="example gradients", bn="example", summary="GradSign averaged over the weights")
+@proxy(
+    "gradsign_mean",
+    consumes="example gradients",
+    bn="example",
+    summary="GradSign averaged over the weights",
+    modes=("example", "inference"),
+)
 def gradsign_mean(passes: Passes) -> float:
     """GradSign divided by the number of kernel weights: the variant of the released correlation script."""
     return gradsign(passes) / sum(passes.weights[key].size for key in passes.kernel_keys())

@@ -22,7 +22,9 @@ _NO_MODULE = frozenset(
 )
 
 
-@proxy("meco", consumes="activations", bn="batch", summary="smallest eigenvalues of channel correlations", any_bn=False)
+@proxy(
+    "meco", consumes="activations", bn="batch", summary="smallest eigenvalues of channel correlations", modes=("batch",)
+)
 def meco(passes: Passes) -> float:
     """Sum over modules of the smallest eigenvalue of the correlation of the channels' maps, for one 64x64 noise image.
 

@@ -138,8 +138,6 @@ class Passes:
         return self.remember(("sign_sums", self.bn), self._sign_sums)
 
     def _sign_sums(self) -> dict[str, np.ndarray]:
-        if self.bn == "batch":
-            raise ValueError("GradSign looks at one example at a time: BN mode 'batch' couples them")
         totals: dict[str, np.ndarray] = {}
         for block in block_slices(len(self.labels), self.options.block):
             run = self.network.forward(self.images[block], self.bn, dead_branches=False)

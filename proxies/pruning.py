@@ -77,7 +77,7 @@ def synflow(passes: Passes) -> float:
     return _sum(_flow(passes, _without_batch_norm(passes.graph, passes.options.synflow_kept_bn)).values())
 
 
-@proxy("synflow_bn", consumes="gradients", bn="batch", summary="synaptic flow with BN left in", any_bn=False)
+@proxy("synflow_bn", consumes="gradients", bn="batch", summary="synaptic flow with BN left in", modes=("batch",))
 def synflow_bn(passes: Passes) -> float:
     """Synaptic flow with BN on the statistics of the single image of ones."""
     return _sum(_flow(passes, passes.graph).values())

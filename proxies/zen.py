@@ -16,7 +16,9 @@ _BATCH = 16
 _MIX = 0.01
 
 
-@proxy("zen", consumes="activations", bn="batch", summary="log of the feature change under input noise", any_bn=False)
+@proxy(
+    "zen", consumes="activations", bn="batch", summary="log of the feature change under input noise", modes=("batch",)
+)
 def zen(passes: Passes) -> float:
     """Log mean_n sum |F(x) - F(x + 0.01 x')| + sum over BN layers of log sqrt(mean_c running variance).
 
