@@ -21,8 +21,8 @@ class Options:
     """Settings that change scores. The defaults are those of the papers.
 
     Attributes:
-        bn: BN mode ("inference": moving statistics; "example": each example by its own; "batch") of the proxies that make
-            sense in it (`Proxy.modes`); all others, and all with None, keep their published mode.
+        bn: BN mode ("inference": moving statistics; "example": each example by its own; "batch") of the proxies that
+            make sense in it (`Proxy.modes`); all others, and all with None, keep their published mode.
         kernel: tangent kernel of the NTK proxies: "sum_logits" (of the sum of all logits) or "trace" (summed over
             logits).
         params: parameters that the NTK proxies differentiate by: "kernels", "te_nas" (kernels and BN gammas) or "all".
