@@ -171,15 +171,15 @@ class Space(abc.ABC, Generic[ArchitectureT]):
             )
         return config
 
-    def layer_graph(self, arch: ArchitectureT, **network: Any) -> Graph:
-        """The network of an architecture as a layer graph; keywords as in `config`."""
-        return self._network(arch, self.config(**network))
+    def layer_graph(self, arch: ArchitectureT | str, **network: Any) -> Graph:
+        """The network of an architecture, or of its string, as a layer graph; keywords as in `config`."""
+        return self._network(self.parse(arch) if isinstance(arch, str) else arch, self.config(**network))
 
-    def build(self, arch: ArchitectureT, *, init: str = "torch", seed: int = 0, **network: Any) -> keras.Model:
+    def build(self, arch: ArchitectureT | str, *, init: str = "torch", seed: int = 0, **network: Any) -> keras.Model:
         """The network of an architecture as a Keras model that returns logits.
 
         Args:
-            arch: the architecture.
+            arch: the architecture or its string.
             init: scheme of the initial weights, one of `tfnas.weights.SCHEMES`.
             seed: of the initial weights.
             **network: as in `config`.

@@ -191,6 +191,9 @@ class TestNetworks:
         config = space.config(classes=7, input_shape=[16, 16, 1], bn_momentum=0.5, bn_epsilon=0.1)
         assert (config.classes, config.input_shape, config.bn_momentum) == (7, (16, 16, 1), 0.5)
         graph = space.layer_graph(samples[0], classes=7, input_shape=(16, 16, 1), bn_momentum=0.5, bn_epsilon=0.1)
+        assert graph == space.layer_graph(
+            str(samples[0]), classes=7, input_shape=(16, 16, 1), bn_momentum=0.5, bn_epsilon=0.1
+        )
         assert graph.num_classes == 7
         assert graph.input_shape == (16, 16, 1)
         norms = {(node["momentum"], node["epsilon"]) for node in graph.nodes if node.op == "batch_norm"}
