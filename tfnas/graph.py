@@ -5,8 +5,8 @@ spaces emit graphs, `tfnas.keras_model` turns a graph into a `keras.Model` and b
 directly, without paying for Keras objects. Nothing here imports TensorFlow.
 
 Conventions: activations are NHWC and shapes leave the batch dimension out; kernels are HWIO, depthwise kernels
-[kh, kw, C, 1], dense kernels [in, out]. Node names are dotted paths ("cells.0.layers.1.op.1"); every prefix of a path
-names a block whose output is the output of its last node.
+[kh, kw, C, 1], dense kernels [in, out]. Node names are dotted paths ("cells.0.layers.1.op.1"); a prefix of a path
+names a block, whose output is that of its last node, or a list of blocks ("cells").
 """
 
 from __future__ import annotations

@@ -22,8 +22,6 @@ from tfnas.engine.plan import Layer
 Tensor = Any
 Layers = tuple[Layer, ...]
 
-# How the gradients of parameters come out of a backward kernel.
-GRADIENT_FORMS = ("none", "batch", "example")
 PARAMETER_SETS = {
     "kernels": ("kernel",),
     # Every parameter whose PyTorch name contains "weight": kernels and BN gamma (TE-NAS' choice).
@@ -38,7 +36,7 @@ class Options:
 
     Attributes:
         bn: one of `BN_MODES`.
-        form: one of `GRADIENT_FORMS`: no parameter gradients, sums over the batch, or per-example ones given to
+        form: "none": no parameter gradients, "batch": sums over the batch, "example": per-example ones given to
             `reducer`.
         params: one of `PARAMETER_SETS`.
         reducer: of per-example gradients, one of `REDUCERS`.

@@ -177,7 +177,7 @@ class Network:
         if keep:
             run.saved[chain.output] = rest[:count]
         if len(rest) > count:
-            run.codes = rest[count].numpy() + (0 if run.codes is None else run.codes)
+            run.codes = rest[count].numpy().astype(np.float64) + (0 if run.codes is None else run.codes)
         return output
 
     def _count_codes(self, chain: Chain, value: Tensor | None, batch: int, counted: dict, run: Forward) -> None:
