@@ -149,11 +149,12 @@ def _forward(layers: Layers, options: Options, args: list[Tensor]) -> list[Tenso
 def agreement_counts(x: Tensor) -> Tensor:
     """For each pair of examples the number of ReLU units (x [N, ...]) that are on in both or off in both: [N, N].
 
-    With codes c in {0, 1} this is c c' + (1 - c)(1 - c)', NASWOT's kernel of one layer, from one product of +-1 codes.
-    Exact in float32 up to 2^24 units.
+    With codes c in {0, 1} this is c c' + (1 - c)(1 - c)', NASWOT's kernel of one layer, here from one product c c' and
+    the numbers of units that are on. Exact in float32 up to 2^24 units.
     """
-    signs = tf.where(tf.reshape(x, [x.shape[0], -1]) > 0, 1.0, -1.0)
-    return (tf.matmul(signs, signs, transpose_b=True) + float(signs.shape[1])) / 2
+    on = tf.cast(tf.reshape(x, [x.shape[0], -1]) > 0, tf.float32)
+    count = tf.reduce_sum(on, 1, keepdims=True)
+    return 2 * tf.matmul(on, on, transpose_b=True) - count - tf.transpose(count) + float(on.shape[1])
 
 
 def _replay(layers: Layers, bn: str, inputs: list[Tensor], params: list[dict], saved: list[Tensor]) -> list[_Seen]:
