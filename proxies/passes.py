@@ -108,7 +108,7 @@ class Passes:
 
     def kernel_gradients(self) -> dict[str, np.ndarray]:
         """Gradient of the mean cross-entropy by kernel key; zeros where no path leads."""
-        return self.remember(("kernel_gradients", self.bn), lambda: self._fill(self.loss_gradients().params))
+        return self.remember(("kernel_gradients", self.bn), lambda: self.all_kernels(self.loss_gradients().params))
 
     def weight_hessian_gradient(self) -> dict[str, float]:
         """Per kernel key w' (H g), for the Hessian H and gradient g of the mean cross-entropy by all kernels w."""
@@ -164,7 +164,8 @@ class Passes:
             ),
         )
 
-    def _fill(self, found: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    def all_kernels(self, found: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+        """Gradients by kernel key as arrays; zeros for kernels that no path leads to."""
         return {
             key: found[key].numpy() if key in found else np.zeros_like(self.weights[key]) for key in self.kernel_keys()
         }

@@ -37,9 +37,7 @@ def _gradients(passes: Passes, images: np.ndarray, labels: np.ndarray) -> dict[s
     run = network.forward(images, passes.bn)
     logits = run.values[passes.graph.output].numpy()
     found = network.backward(run, cross_entropy_gradient(logits, np.asarray(labels)) / len(labels)).params
-    return {
-        key: found[key].numpy() if key in found else np.zeros_like(passes.weights[key]) for key in passes.kernel_keys()
-    }
+    return passes.all_kernels(found)
 
 
 def zico_score(gradients: list[dict[str, np.ndarray]]) -> float:
