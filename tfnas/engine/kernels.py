@@ -45,6 +45,8 @@ class Options:
         input_gradient: whether it gives the gradients of the chain's inputs.
         dot: whether tangent kernels give the product with the kernel in place of the tangent of its gradient.
         codes: whether the forward kernel also gives the agreement counts of its ReLU codes.
+        save: whether the forward kernel also gives what the backward kernel needs. Without, TensorFlow fuses a
+            convolution with its bias and ReLU.
         jit: compile with XLA.
     """
 
@@ -57,6 +59,7 @@ class Options:
     input_gradient: bool = True
     dot: bool = False
     codes: bool = False
+    save: bool = True
     jit: bool = False
 
 
@@ -121,7 +124,7 @@ def saves_statistics(layer: Layer, bn: str) -> bool:
 
 
 def _forward(layers: Layers, options: Options, args: list[Tensor]) -> list[Tensor]:
-    """Inputs, parameters -> output, saved values, and with `codes` the agreement counts [N, N] of later ReLUs."""
+    """Inputs, parameters -> output, with `save` the values to save, with `codes` the counts [N, N] of later ReLUs."""
     arguments = _Arguments(args)
     inputs = arguments.take(len(layers[0].input_shapes))
     all_params = arguments.params(layers)
@@ -133,7 +136,7 @@ def _forward(layers: Layers, options: Options, args: list[Tensor]) -> list[Tenso
         if layer.has_kernel:
             y = convolution.linear(layer, inputs[0], params["kernel"])
             if "bias" in params:
-                y = y + params["bias"]
+                y = tf.nn.bias_add(y, params["bias"])
             saved.append(y)
         elif layer.op == "batch_norm":
             stats = normalization.statistics(layer, params, inputs[0], options.bn)
@@ -143,7 +146,7 @@ def _forward(layers: Layers, options: Options, args: list[Tensor]) -> list[Tenso
         else:
             y = simple.apply(layer, inputs)
         inputs = [y]
-    return [inputs[0], *saved, *([] if codes is None else [codes])]
+    return [inputs[0], *(saved if options.save else ()), *([] if codes is None else [codes])]
 
 
 def agreement_counts(x: Tensor) -> Tensor:

@@ -170,9 +170,9 @@ class Network:
 
     def _run_chain(self, chain: Chain, inputs: list, options: kernels.Options, run: Forward, keep: bool) -> Tensor:
         has_later_relu = any(layer.op == "activation" for layer in chain.layers[1:])
-        options = dataclasses.replace(options, codes=options.codes and has_later_relu)
+        options = dataclasses.replace(options, codes=options.codes and has_later_relu, save=keep)
         args = self._materialize(chain, inputs, run.batch) + self._params[chain.output]
-        count = kernels.saved_count(chain.layers, run.bn)
+        count = kernels.saved_count(chain.layers, run.bn) if keep else 0
         output, *rest = kernels.call("forward", chain.layers, options, args)
         if keep:
             run.saved[chain.output] = rest[:count]
