@@ -8,6 +8,7 @@ Importing this package needs no TensorFlow; building a model does.
 """
 
 from spaces.base import Architecture, NetworkConfig, Space
+from spaces.nasbench101 import NASBench101
 from spaces.nasbench201 import NASBench201
 from spaces.nasbench201_size import NASBench201Size
 from tfnas.errors import unknown
@@ -48,5 +49,6 @@ def get(name: str) -> Space:
     return _SPACES[name]
 
 
+register(NASBench101())
 register(NASBench201())
 register(NASBench201Size())

@@ -52,6 +52,7 @@ class NetworkConfig:
         bn_momentum: kept share of the old moving statistics (the Keras convention; PyTorch 0.1 is 0.9 here).
         bn_epsilon: added to the variance.
         flavour: which published implementation of the space to follow.
+        stages: stages of `depth` cells.
     """
 
     width: int
@@ -61,13 +62,14 @@ class NetworkConfig:
     bn_momentum: float
     bn_epsilon: float
     flavour: str
+    stages: int = 3
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "input_shape", tuple(int(size) for size in self.input_shape))
-        if self.width < 0 or self.depth < 1 or self.classes < 1:
+        if self.width < 0 or min(self.depth, self.classes, self.stages) < 1:
             raise InputError(
-                "A network needs width, depth and classes of 1 or more. "
-                f"Received: width={self.width}, depth={self.depth}, classes={self.classes}"
+                "A network needs width, depth, classes and stages of 1 or more. Received: "
+                f"width={self.width}, depth={self.depth}, classes={self.classes}, stages={self.stages}"
             )
         if len(self.input_shape) != 3 or min(self.input_shape) < 1:
             raise InputError(f"input_shape must be (height, width, channels). Received: {self.input_shape}")
@@ -85,13 +87,17 @@ class Space(abc.ABC, Generic[ArchitectureT]):
         name: key in the registry.
         published: network constants of the publication, the defaults of `config`.
         flavours: published implementations whose networks differ; the first is the benchmark's own.
-        size: number of architectures (of strings, not of classes of equal networks).
+        size: number of architectures as the publication counts them.
+        init: scheme of the published initial weights, one of `tfnas.weights.SCHEMES`.
+        any_stages: whether networks of another number of stages than the published exist.
     """
 
     name: ClassVar[str]
     published: ClassVar[NetworkConfig]
     flavours: ClassVar[tuple[str, ...]]
     size: ClassVar[int]
+    init: ClassVar[str] = "torch"
+    any_stages: ClassVar[bool] = False
 
     @abc.abstractmethod
     def sample(self, rng: np.random.Generator) -> ArchitectureT:
@@ -160,6 +166,10 @@ class Space(abc.ABC, Generic[ArchitectureT]):
         config = dataclasses.replace(self.published, **given)
         if config.flavour not in self.flavours:
             raise unknown(f"flavour of {self.name}", config.flavour, self.flavours)
+        if config.stages != self.published.stages and not self.any_stages:
+            raise InputError(
+                f"Networks of {self.name} have {self.published.stages} stages. Received: stages={config.stages}"
+            )
         if (config.width == 0) != (self.published.width == 0):
             raise InputError(
                 f"The width of a network of {self.name} is "
@@ -175,16 +185,16 @@ class Space(abc.ABC, Generic[ArchitectureT]):
         """The network of an architecture, or of its string, as a layer graph; keywords as in `config`."""
         return self._network(self.parse(arch) if isinstance(arch, str) else arch, self.config(**network))
 
-    def build(self, arch: ArchitectureT | str, *, init: str = "torch", seed: int = 0, **network: Any) -> keras.Model:
+    def build(self, arch: ArchitectureT | str, *, init: str = "", seed: int = 0, **network: Any) -> keras.Model:
         """The network of an architecture as a Keras model that returns logits.
 
         Args:
             arch: the architecture or its string.
-            init: scheme of the initial weights, one of `tfnas.weights.SCHEMES`.
+            init: scheme of the initial weights, one of `tfnas.weights.SCHEMES` (the published one by default).
             seed: of the initial weights.
             **network: as in `config`.
         """
         from tfnas import keras_model, weights
 
         graph = self.layer_graph(arch, **network)
-        return keras_model.to_keras(graph, weights.initialize(graph, init, seed))
+        return keras_model.to_keras(graph, weights.initialize(graph, init or self.init, seed))

@@ -68,6 +68,13 @@ def _normal(rng: np.random.Generator, shape: Shape, stddev: float) -> np.ndarray
     return values
 
 
+def _tensorflow(rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> np.ndarray:
+    # Dense kernels have two axes; TensorFlow 1 draws them by Glorot and Bengio, convolutions by variance scaling.
+    if len(shape) == 2:
+        return _uniform(rng, shape, math.sqrt(6 / (fan_in + fan_out)))
+    return _lecun(rng, shape, fan_in, fan_out)
+
+
 _KERNELS: dict[str, _Draw] = {
     "torch": _torch,
     "kaiming_normal": _kaiming_normal,
@@ -75,6 +82,7 @@ _KERNELS: dict[str, _Draw] = {
     "xavier": _xavier,
     "gaussian": _gaussian,
     "lecun": _lecun,
+    "tensorflow": _tensorflow,
 }
 SCHEMES = tuple(_KERNELS)
 
@@ -94,6 +102,7 @@ def initialize(graph: Graph, scheme: str = "torch", seed: int = 0) -> dict[str, 
             xavier: N(0, 2 / (fan_in + fan_out)) (Glorot and Bengio 2010, in its normal form).
             gaussian: N(0, 1).
             lecun: N(0, 1 / fan_in) cut off at two standard deviations, TensorFlow's variance scaling default.
+            tensorflow: as NAS-Bench-101: lecun for convolutions, U(+-sqrt(6 / (fan_in + fan_out))) for dense kernels.
         seed: of the one random stream; the same graph, scheme and seed give the same arrays.
 
     Returns:
