@@ -117,6 +117,7 @@ class Network:
         bn: str,
         *,
         keep: bool = True,
+        statistics: bool = False,
         codes: bool = False,
         observer: Callable[[str, Tensor], None] | None = None,
         dead_branches: bool = True,
@@ -127,6 +128,7 @@ class Network:
             images: the batch.
             bn: "inference", "example" or "batch".
             keep: whether to keep what backward passes need.
+            statistics: whether to keep at least the statistics that BN layers used.
             codes: whether to sum the agreement counts of all ReLU codes.
             observer: called with (node name, output) for the last node of every chain, in order.
             dead_branches: False skips layers from which the output cannot be reached, whose gradients are zero.
@@ -135,7 +137,8 @@ class Network:
             raise unknown("BN mode", bn, BN_MODES)
         images = tf.convert_to_tensor(images, self.dtype)
         batch = images.shape[0]
-        options = kernels.Options(bn=bn, codes=codes, jit=self.jit)
+        save = "all" if keep else "statistics" if statistics else "nothing"
+        options = kernels.Options(bn=bn, codes=codes, save=save, jit=self.jit)
         values: dict[str, Tensor | None] = {self.graph.nodes[0].name: images}
         run = Forward(bn, batch, values, {})
         # Values are dropped as soon as neither a later chain nor a backward pass reads them.
@@ -158,7 +161,7 @@ class Network:
                 alive = [value for value in inputs if value is not None]
                 values[chain.output] = alive[0] if len(alive) == 1 else tf.add_n(alive) if alive else None
             else:
-                values[chain.output] = self._run_chain(chain, inputs, options, run, keep)
+                values[chain.output] = self._run_chain(chain, inputs, options, run)
             if observer is not None:
                 value = values[chain.output]
                 observer(chain.output, self._zeros(batch, chain.output) if value is None else value)
@@ -168,14 +171,13 @@ class Network:
                     values.pop(name, None)
         return run
 
-    def _run_chain(self, chain: Chain, inputs: list, options: kernels.Options, run: Forward, keep: bool) -> Tensor:
+    def _run_chain(self, chain: Chain, inputs: list, options: kernels.Options, run: Forward) -> Tensor:
         has_later_relu = any(layer.op == "activation" for layer in chain.layers[1:])
-        options = dataclasses.replace(options, codes=options.codes and has_later_relu, save=keep)
+        options = dataclasses.replace(options, codes=options.codes and has_later_relu)
         args = self._materialize(chain, inputs, run.batch) + self._params[chain.output]
-        count = kernels.saved_count(chain.layers, run.bn) if keep else 0
+        count = kernels.saved_count(chain.layers, run.bn, options.save)
         output, *rest = kernels.call("forward", chain.layers, options, args)
-        if keep:
-            run.saved[chain.output] = rest[:count]
+        run.saved[chain.output] = rest[:count]
         if len(rest) > count:
             run.codes = rest[count].numpy().astype(np.float64) + (0 if run.codes is None else run.codes)
         return output
@@ -210,9 +212,11 @@ class Network:
         """Mean and biased variance that each BN layer used, by node; none for layers on moving statistics."""
         found = {}
         for chain in self.chains:
-            saved = iter(run.saved.get(chain.output, ()))
+            saved = run.saved.get(chain.output, ())
+            has_outputs = len(saved) == kernels.saved_count(chain.layers, run.bn)
+            saved = iter(saved)
             for node, layer in zip(chain.nodes, chain.layers, strict=True):
-                if layer.has_kernel:
+                if layer.has_kernel and has_outputs:
                     next(saved)
                 elif kernels.saves_statistics(layer, run.bn):
                     found[node.name] = (next(saved), next(saved))
