@@ -41,8 +41,7 @@ class Options:
         params: one of `PARAMETER_SETS`.
         reducer: of per-example gradients, one of `REDUCERS`.
         fisher: whether the backward kernel also gives the Fisher saliency of its kernel layer.
-        keep: whether it also gives what the tangent kernels need: laid out as what the forward kernel saves, the
-            cotangent of the kernel layer's output and the moments of each BN's cotangent.
+        keep_dz: whether it also gives the cotangent of its kernel layer's output.
         input_gradient: whether it gives the gradients of the chain's inputs.
         dot: whether tangent kernels give the product with the kernel in place of the tangent of its gradient.
         codes: whether the forward kernel also gives the agreement counts of its ReLU codes.
@@ -56,7 +55,7 @@ class Options:
     params: str = "kernels"
     reducer: str = ""
     fisher: bool = False
-    keep: bool = False
+    keep_dz: bool = False
     input_gradient: bool = True
     dot: bool = False
     codes: bool = False
@@ -98,6 +97,7 @@ class _Seen:
     params: dict[str, Tensor]
     inputs: list[Tensor]
     output: Tensor | None
+    stats: tuple[Tensor, Tensor] | None = None
     norm: normalization.Normalized | None = None
 
 
@@ -112,10 +112,6 @@ class _Arguments:
 
     def params(self, layers: Layers) -> list[dict[str, Tensor]]:
         return [{name: next(self._args) for name, _ in layer.params} for layer in layers]
-
-    def by_layer(self, layers: Layers, bn: str) -> list[list[Tensor]]:
-        """Per layer, its part of a list laid out as what the forward kernel saves."""
-        return [self.take(saved_count((layer,), bn)) for layer in layers]
 
 
 def saved_count(layers: Layers, bn: str, save: str = "all") -> int:
@@ -144,7 +140,7 @@ def _forward(layers: Layers, options: Options, args: list[Tensor]) -> list[Tenso
                 y = tf.nn.bias_add(y, params["bias"])
             saved += [y] if options.save == "all" else []
         elif layer.op == "batch_norm":
-            stats = normalization.statistics(layer, params, inputs[0], options.bn, options.jit)
+            stats = normalization.statistics(layer, params, inputs[0], options.bn)
             if options.save != "nothing" and saves_statistics(layer, options.bn):
                 saved.extend(stats)
             y = normalization.forward(layer, params, inputs[0], stats)
@@ -165,19 +161,22 @@ def agreement_counts(x: Tensor) -> Tensor:
     return 2 * tf.matmul(on, on, transpose_b=True) - count - tf.transpose(count) + float(on.shape[1])
 
 
-def _replay(layers: Layers, options: Options, arguments: _Arguments) -> list[_Seen]:
-    """What every layer saw, from the chain's inputs, parameters and what the forward kernel saved."""
-    inputs = arguments.take(len(layers[0].input_shapes))
-    params = arguments.params(layers)
+def _replay(layers: Layers, bn: str, inputs: list[Tensor], params: list[dict], saved: list[Tensor]) -> list[_Seen]:
+    """What every layer saw, from the chain's inputs and what the forward kernel saved."""
+    saved = iter(saved)
     seen = []
-    for layer, layer_params, saved in zip(layers, params, arguments.by_layer(layers, options.bn), strict=True):
+    for layer, layer_params in zip(layers, params, strict=True):
         entry = _Seen(layer, layer_params, inputs, None)
         if layer.has_kernel:
-            (entry.output,) = saved
+            entry.output = next(saved)
         elif layer.op == "batch_norm":
-            stats = saved or (layer_params["moving_mean"], layer_params["moving_variance"])
-            entry.norm = normalization.normalize(layer, layer_params, inputs[0], stats, options.bn, options.jit)
-            entry.output = normalization.forward(layer, layer_params, inputs[0], stats)
+            entry.stats = (
+                (next(saved), next(saved))
+                if saves_statistics(layer, bn)
+                else (layer_params["moving_mean"], layer_params["moving_variance"])
+            )
+            entry.norm = normalization.normalize(layer, inputs[0], entry.stats, bn)
+            entry.output = normalization.forward(layer, layer_params, inputs[0], entry.stats)
         else:
             entry.output = simple.apply(layer, inputs)
         seen.append(entry)
@@ -192,10 +191,11 @@ def _backward(layers: Layers, options: Options, args: list[Tensor]) -> list[Tens
     parameter's shape; with form "example" whatever the reducer makes of them.
     """
     arguments = _Arguments(args)
-    seen = _replay(layers, options, arguments)
+    inputs = arguments.take(len(layers[0].input_shapes))
+    params = arguments.params(layers)
+    seen = _replay(layers, options.bn, inputs, params, arguments.take(saved_count(layers, options.bn)))
     (dy,) = arguments.take(1)
     extras: list[Tensor] = []
-    kept: list[Tensor] = []
     gradients: list[Tensor] = []
     cotangents = [dy]
     for position, entry in reversed(list(enumerate(seen))):
@@ -205,15 +205,14 @@ def _backward(layers: Layers, options: Options, args: list[Tensor]) -> list[Tens
             gradients = _parameter_gradients(entry, dy, options, wanted) + gradients
         if layer.has_kernel and options.fisher:
             extras.append(_fisher(layer, entry.output, dy))
-        if layer.has_kernel:
-            kept = [dy, *kept]
-        if position == 0 and not options.input_gradient and not (layer.op == "batch_norm" and options.keep):
+        if layer.has_kernel and options.keep_dz:
+            extras.append(dy)
+        if position == 0 and not options.input_gradient:
             cotangents = []
         elif layer.has_kernel:
             cotangents = [convolution.input_gradient(layer, entry.inputs[0], entry.params["kernel"], dy)]
         elif layer.op == "batch_norm":
-            pulled, moments = normalization.backward(entry.norm, dy)
-            cotangents, kept = [pulled], [*moments, *kept]
+            cotangents = [normalization.backward(entry.norm, entry.params, dy)]
         else:
             cotangents = simple.backward(layer, entry.inputs, dy)
     if options.form == "example":
@@ -274,7 +273,9 @@ def _tangent(layers: Layers, options: Options, args: list[Tensor]) -> list[Tenso
     gradient> that comes from the input's move.
     """
     arguments = _Arguments(args)
-    seen = _replay(layers, options, arguments)
+    inputs = arguments.take(len(layers[0].input_shapes))
+    params = arguments.params(layers)
+    seen = _replay(layers, options.bn, inputs, params, arguments.take(saved_count(layers, options.bn)))
     us = arguments.take(len(inputs))
     extras = []
     for entry in seen:
@@ -304,7 +305,9 @@ def _backward_tangent(layers: Layers, options: Options, args: list[Tensor]) -> l
     that of the kernel gradient; with `dot` its product with the kernel, less what :func:`_tangent` gives.
     """
     arguments = _Arguments(args)
-    seen = _replay(layers, options, arguments)
+    inputs = arguments.take(len(layers[0].input_shapes))
+    params = arguments.params(layers)
+    seen = _replay(layers, options.bn, inputs, params, arguments.take(saved_count(layers, options.bn)))
     us = arguments.take(len(inputs))
     has_kernel = any(layer.has_kernel for layer in layers)
     z_dot, direction, dz = arguments.take(3) if has_kernel else (None, None, None)
