@@ -90,7 +90,7 @@ def sample_architectures(space: Space, count: int, seed: int) -> list[str]:
     rng = np.random.default_rng(seeds.derive_seed(seed, "architectures", space.name))
     found: dict[str, None] = {}
     while len(found) < count:
-        found[str(space.sample(rng))] = None
+        found[str(space.sample_uniform(rng))] = None
     return list(found)
 
 

@@ -103,6 +103,10 @@ class Space(abc.ABC, Generic[ArchitectureT]):
     def sample(self, rng: np.random.Generator) -> ArchitectureT:
         """One architecture, as the publication draws it."""
 
+    def sample_uniform(self, rng: np.random.Generator) -> ArchitectureT:
+        """One architecture, uniform over those of the benchmark, where `sample` prefers some of them."""
+        return self.sample(rng)
+
     @abc.abstractmethod
     def parse(self, text: str) -> ArchitectureT:
         """The architecture of a string; the inverse of `str`.
@@ -140,7 +144,7 @@ class Space(abc.ABC, Generic[ArchitectureT]):
         """The network of an architecture."""
 
     def sample_distinct(self, rng: np.random.Generator, count: int) -> list[ArchitectureT]:
-        """`count` different architectures, each drawn by `sample` until it is new.
+        """`count` different architectures, each drawn by `sample_uniform` until it is new.
 
         Raises:
             InputError: more than the space has.
@@ -149,7 +153,7 @@ class Space(abc.ABC, Generic[ArchitectureT]):
             raise InputError(f"{self.name} has {self.size} architectures. Received: {count}")
         found: dict[ArchitectureT, None] = {}
         while len(found) < count:
-            found[self.sample(rng)] = None
+            found[self.sample_uniform(rng)] = None
         return list(found)
 
     def config(self, **overrides: Any) -> NetworkConfig:

@@ -15,13 +15,16 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spaces import nasbench101_enumeration as enumeration
 from spaces import nasbench101_network as network
 from spaces.base import Architecture, NetworkConfig, Space
+from spaces.nasbench101_enumeration import MAX_EDGES, MAX_VERTICES
 from spaces.nasbench101_network import OPS, Matrix
 from tfnas.errors import InputError
 from tfnas.graph import Graph
@@ -29,11 +32,15 @@ from tfnas.graph import Graph
 if TYPE_CHECKING:
     import networkx
 
-MAX_VERTICES = 7
-MAX_EDGES = 9
 _SHORT = dict(zip(OPS, ("conv3x3", "conv1x1", "maxpool3x3"), strict=True))
 _LONG = {short: op for op, short in _SHORT.items()}
 _EXAMPLE = "conv3x3~0|conv1x1~01|output~12"
+# What a vertex reads, as in strings, and its column of the matrix.
+_COLUMNS = {
+    "".join(map(str, read)): tuple(int(u in read) for u in range(MAX_VERTICES))
+    for count in range(MAX_VERTICES)
+    for read in itertools.combinations(range(MAX_VERTICES - 1), count)
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +62,10 @@ class Cell(Architecture):
     @functools.cached_property
     def pruned(self) -> Cell | None:
         """The cell without vertices off every path from input to output; None if there is no such path."""
+        columns = list(zip(*self.matrix, strict=True))
+        # A quick look first: whole tables of cells that need no pruning are parsed.
+        if all(map(any, self.matrix[:-1])) and all(map(any, columns[1:])):
+            return self
         count = len(self.ops)
         reached, reaching = {0}, {count - 1}
         for v in range(1, count):
@@ -64,8 +75,6 @@ class Cell(Architecture):
         kept = sorted(reached & reaching)
         if len(kept) < 2:
             return None
-        if len(kept) == count:
-            return self
         return Cell(tuple(tuple(self.matrix[u][v] for v in kept) for u in kept), tuple(self.ops[v] for v in kept))
 
     @property
@@ -111,25 +120,26 @@ class NASBench101(Space[Cell]):
         count = len(parts) + 1
         if count > MAX_VERTICES:
             raise _bad_string(text, f"{count} vertices instead of {MAX_VERTICES} at most")
-        matrix = np.zeros((count, count), int)
-        ops = []
+        ops, columns = ["input"], [_COLUMNS[""]]
         for v, part in enumerate(parts, start=1):
             op, mark, sources = part.partition("~")
-            allowed = ["output"] if v == count - 1 else list(_LONG)
+            allowed = _LONG if v < count - 1 else ("output",)
             if op not in allowed or not mark:
-                raise _bad_string(text, f"vertex {v} must be {' or '.join(allowed)}, '~' and what it reads, not {part!r}")
-            if [u for u in range(v) if str(u) in sources] != [int(u) for u in sources if u.isdecimal()] or (
-                not sources.isdecimal() and sources
-            ):
+                names = " or ".join(allowed)
+                raise _bad_string(text, f"vertex {v} must be {names}, '~' and what it reads, not {part!r}")
+            if sources not in _COLUMNS or sources[-1:] >= str(v):
                 raise _bad_string(text, f"vertex {v} reads vertices below {v} in ascending order, not {sources!r}")
-            matrix[[int(u) for u in sources], v] = 1
-            ops.append(op)
-        cell = make_cell(matrix, [_LONG[op] for op in ops[:-1]])
+            ops.append(_LONG.get(op, op))
+            columns.append(_COLUMNS[sources])
+        cell = Cell(tuple(zip(*columns, strict=True))[:count], tuple(ops))
         self._check(cell, text)
         return cell
 
     def cell(self, matrix: Any, ops: Sequence[str]) -> Cell:
         """The cell of an adjacency matrix and labels, as the benchmark's ModelSpec takes them.
+
+        It stays as given unless it has more than 7 vertices: then it is pruned at once, for strings and mutations of
+        cells know no more.
 
         Args:
             matrix: [V, V] of 0 and 1, row to column, upper triangular.
@@ -150,7 +160,7 @@ class NASBench101(Space[Cell]):
             raise InputError(f"The labels of a cell are input, any of {', '.join(OPS)}, output. Received: {list(ops)}")
         cell = make_cell(array, ops[1:-1])
         self._check(cell, str(cell))
-        return cell
+        return cell if len(ops) <= MAX_VERTICES else cell.pruned
 
     def mutate(self, arch: Cell, rng: np.random.Generator) -> Cell:
         """A child by the benchmark's evolution, mutation rate 1: on the cell as given, not as pruned.
@@ -177,7 +187,8 @@ class NASBench101(Space[Cell]):
     def neighbors(self, arch: Cell) -> list[Cell]:
         """Cells one label or one edge away from the cell as given, one of each isomorphism class, none of its own.
 
-        The benchmark defines none; this is what local searches on it use.
+        The benchmark defines none; this is what local searches on it use. A change may cut vertices off or connect
+        those that were; a cell that was given pruned has no neighbours of more vertices.
         """
         found = {self.canonical(arch): arch}
         base, interior = np.array(arch.matrix), list(arch.ops[1:-1])
@@ -223,8 +234,34 @@ class NASBench101(Space[Cell]):
             labels[i, OPS.index(op)] = 1
         return np.concatenate([full[np.triu_indices(MAX_VERTICES, 1)], labels.ravel()])
 
+    def sample_uniform(self, rng: np.random.Generator) -> Cell:
+        """One of the cells of `enumerate`, each with the same probability."""
+        return self.at(int(rng.integers(self.size)))
+
     def enumerate(self) -> Iterator[Cell]:
-        raise NotImplementedError
+        """One pruned cell of each isomorphism class, by index.
+
+        It is the one that the benchmark's files hold: the first of its class in the order of vertices, then edges as
+        the number `adj_bits` of :func:`from_bits`, then labels, the last one changing fastest.
+        """
+        return map(_from_code, enumeration.codes().tolist())
+
+    def at(self, index: int) -> Cell:
+        """The cell of an index, its place in `enumerate`. The benchmark itself numbers none.
+
+        Raises:
+            InputError: the index is out of range.
+        """
+        if not 0 <= index < self.size:
+            raise InputError(f"An index of {self.name} lies in [0, {self.size}). Received: {index}")
+        return _from_code(int(enumeration.codes()[index]))
+
+    def index(self, arch: Cell) -> int:
+        """The index of the cell in `enumerate` that is isomorphic to a cell: one number for each class."""
+        count, edges, labels = to_bits(arch)
+        code = enumeration.encode(count, edges, int(labels or "0", enumeration.LABELS))
+        place = enumeration.position(code)
+        return enumeration.position(enumeration.smallest(code)) if place is None else place
 
     def _check(self, cell: Cell, text: str) -> None:
         if cell.pruned is None:
@@ -247,26 +284,46 @@ def make_cell(matrix: np.ndarray, interior: Sequence[str]) -> Cell:
 
 
 def from_bits(num_vertices: int, adj_bits: int, op_labels: str) -> Cell:
-    """The cell of a row in tables that store graphs as numbers.
+    """The cell of a row in tables that store graphs as numbers; a few microseconds.
 
     Args:
-        num_vertices: V.
+        num_vertices: V, 2 to 7.
         adj_bits: bit x + y (y - 1) / 2 is the edge from x to y.
         op_labels: a digit for each interior vertex, its index in `OPS`.
+
+    Raises:
+        InputError: no such graph. Whether the benchmark has the cell is not checked.
     """
-    matrix = np.zeros((num_vertices, num_vertices), int)
-    for y in range(1, num_vertices):
-        for x in range(y):
-            matrix[x, y] = adj_bits >> (x + y * (y - 1) // 2) & 1
-    return make_cell(matrix, [OPS[int(digit)] for digit in op_labels])
+    pairs = num_vertices * (num_vertices - 1) // 2
+    if not (2 <= num_vertices <= MAX_VERTICES and 0 <= adj_bits < 1 << pairs and _is_labels(op_labels, num_vertices)):
+        raise InputError(
+            "A row of NAS-Bench-101 has 2 to 7 vertices, V (V - 1) / 2 bits and V - 2 digits of 0, 1, 2. "
+            f"Received: num_vertices={num_vertices}, adj_bits={adj_bits}, op_labels={op_labels!r}"
+        )
+    return Cell(_matrix(int(num_vertices), int(adj_bits)), ("input", *(OPS[int(c)] for c in op_labels), "output"))
 
 
 def to_bits(arch: Cell) -> tuple[int, int, str]:
-    """(num_vertices, adj_bits, op_labels) of a pruned cell; the inverse of :func:`from_bits`."""
+    """(num_vertices, adj_bits, op_labels) of a cell, pruned; the inverse of :func:`from_bits`."""
     cell = arch.pruned
-    pairs = zip(*np.nonzero(cell.matrix), strict=True)
-    bits = sum(1 << int(x + y * (y - 1) // 2) for x, y in pairs)
-    return len(cell.ops), bits, "".join(str(OPS.index(op)) for op in cell.ops[1:-1])
+    count = len(cell.ops)
+    bits = sum(cell.matrix[x][y] << x + y * (y - 1) // 2 for y in range(count) for x in range(y))
+    return count, bits, "".join(str(OPS.index(op)) for op in cell.ops[1:-1])
+
+
+def _is_labels(text: str, num_vertices: int) -> bool:
+    return len(text) == num_vertices - 2 and set(text) <= set("012")
+
+
+def _from_code(code: int) -> Cell:
+    count, edges, labels = enumeration.decode(code)
+    ops = (OPS[label] for label in enumeration.digits(labels, count - 2))
+    return Cell(_matrix(count, edges), ("input", *ops, "output"))
+
+
+@functools.lru_cache(maxsize=8192)  # those of `enumerate` have 2,494 different ones
+def _matrix(count: int, bits: int) -> Matrix:
+    return tuple(tuple(bits >> x + y * (y - 1) // 2 & 1 if x < y else 0 for y in range(count)) for x in range(count))
 
 
 def graph_hash(matrix: Matrix, labels: Sequence[int]) -> str:
