@@ -8,7 +8,8 @@ import pytest
 
 import spaces
 from launch import prepare
-from tests import conftest
+from spaces import nasbench101
+from tests import conftest, nasbench101_cases
 from tfnas import data, tables
 
 
@@ -102,6 +103,133 @@ def test_a_published_table_is_imported(tmp_path, shared):
     frame = tables.read(out).frame
     pd.testing.assert_series_equal(frame[column], known[column])
     assert frame["arch"].tolist() == known["arch"].tolist()
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """A small file in the form of NAS-Bench-101's own, and its flags."""
+    path = tmp_path / "runs.tfrecord"
+    runs = nasbench101_cases.make_runs(3, (36, 108))
+    digest = nasbench101_cases.write(path, runs)
+    out = tmp_path / "table.parquet"
+    return [f"--table={path}", f"--sha256={digest}", f"--out={out}", "--space=nasbench101"], runs, out
+
+
+def test_records_of_nasbench101_are_imported_from_end_to_end(recorded, capsys):
+    flags, runs, out = recorded
+    assert prepare.main(flags) == 0
+    text = capsys.readouterr().out
+    assert "3 architectures of nasbench101, hash, params, val_36," in text
+    assert "epochs that the file lacks: 4, 12\n" in text
+    assert "cells with fewer than 3 runs: none\n" in text
+    table = tables.read(out)
+    assert sorted(table.frame["arch"]) == sorted({str(run.cell) for run in runs})
+    assert len(table.frame.columns) == 51
+    assert table.units["seconds_36_0"] == "seconds"
+    assert table.provenance.startswith("runs.tfrecord, not a published file, sha256 ")
+
+
+def test_columns_of_records_are_chosen_and_renamed(recorded):
+    flags, runs, out = recorded
+    assert prepare.main([*flags, "--columns=test_108:accuracy,params", "--provenance=a sample"]) == 0
+    table = tables.read(out)
+    assert list(table.frame) == ["arch", "accuracy", "params"]
+    assert table.units == {"accuracy": "fraction", "params": "count"}
+    assert table.provenance.startswith("a sample; runs.tfrecord")
+    cell = str(runs[0].cell)
+    known = np.mean([run.end.test for run in runs if str(run.cell) == cell and run.epochs == 108])
+    assert table.frame.set_index("arch")["accuracy"][cell] == pytest.approx(known, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--sha256=" + "0" * 64], "Expected: " + "0" * 64),
+        (["--sha256="], "(nasbench_only108.tfrecord) or 3d64db8180fb1b02"),
+        (["--space=nasbench201"], "need --space=nasbench101. Received: --space=nasbench201"),
+        (["--units=params:one"], "no --units, no --arch_column"),
+        (["--arch_column=hash"], "no --units, no --arch_column"),
+        (["--columns=accuracy"], "No column 'accuracy' in"),
+        (["--columns=arch"], "No column 'arch' in"),
+        (["--table=nasbench_full.tfrecord"], "No such file: nasbench_full.tfrecord. nasbench_full.tfrecord (1.95 GB"),
+        (["--table=a.csv", "--provenance=x"], "--sha256 goes with .tfrecord tables. Received: --table=a.csv"),
+    ],
+)
+def test_bad_input_of_records_is_one_line(recorded, capsys, more, message):
+    flags, _, out = recorded
+    assert prepare.main([*flags, *more]) == 2
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("error:"))
+    assert message in line
+    assert not out.exists()
+
+
+@pytest.fixture
+def graphs():
+    """Cells of NAS-Bench-101 as numbers instead of strings."""
+    cells = nasbench101_cases.sample_cells(30)
+    frame = pd.DataFrame(
+        [nasbench101.to_bits(cell) for cell in cells], columns=["num_vertices", "adj_bits", "op_labels"]
+    )
+    frame = frame.assign(hash=[spaces.get("nasbench101").canonical(cell) for cell in cells])
+    return [str(cell) for cell in cells], frame.assign(accuracy=np.linspace(0, 1, len(cells)))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_graphs_as_numbers_are_imported(tmp_path, graphs, suffix, capsys):
+    archs, frame = graphs
+    path, out = tmp_path / f"graphs.{suffix}", tmp_path / "table.parquet"
+    frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
+    flags = [f"--table={path}", f"--out={out}", "--space=nasbench101", "--provenance=by hand"]
+    assert prepare.main([*flags, "--units=accuracy:fraction"]) == 0
+    assert "30 architectures of nasbench101, accuracy" in capsys.readouterr().out
+    table = tables.read(out)
+    assert list(table.frame) == ["arch", "accuracy"]
+    assert table.frame["arch"].tolist() == archs
+    assert table.frame["accuracy"].tolist() == frame["accuracy"].tolist()
+    assert (table.units, table.provenance) == ({"accuracy": "fraction"}, "by hand")
+    assert prepare.main([*flags, "--columns=accuracy:top1,hash,num_vertices"]) == 0
+    table = tables.read(out)
+    assert list(table.frame) == ["arch", "top1", "hash", "num_vertices"]
+    assert table.frame["hash"].tolist() == frame["hash"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"adj_bits": 1 << 21}, "Row 0 (from 0) is no cell of NAS-Bench-101"),
+        ({"op_labels": "00000"}, "Row 0 (from 0) is no cell of NAS-Bench-101"),
+        ({"num_vertices": 7, "adj_bits": (1 << 21) - 1, "op_labels": "00000"}, "7 vertices and 21 edges"),
+        ({"op_labels": None}, "No column 'arch' in"),
+    ],
+)
+def test_bad_graphs_are_one_line(tmp_path, graphs, capsys, changes, message):
+    _, frame = graphs
+    for column, value in changes.items():
+        if value is None:
+            frame = frame.drop(columns=column)
+        else:
+            frame.loc[0, column] = value
+    frame.to_parquet(tmp_path / "graphs.parquet")
+    out = tmp_path / "table.parquet"
+    flags = [f"--table={tmp_path / 'graphs.parquet'}", f"--out={out}", "--space=nasbench101", "--provenance=x"]
+    assert prepare.main(flags) == 2
+    assert message in told(capsys)
+    assert not out.exists()
+
+
+def test_golden_graphs_are_imported(tmp_path, shared):
+    source = shared / "data" / "tables" / "nb101_all_test108.parquet"
+    if not source.exists():
+        pytest.skip(f"{source} is not there")
+    known = pd.read_parquet(source).iloc[::1000].reset_index(drop=True)
+    known.to_parquet(tmp_path / "some.parquet")
+    out = tmp_path / "table.parquet"
+    flags = [f"--table={tmp_path / 'some.parquet'}", f"--out={out}", "--space=nasbench101", "--provenance=x"]
+    assert prepare.main([*flags, "--columns=test_acc_108_mean:accuracy,hash"]) == 0
+    frame = tables.read(out).frame
+    assert frame["accuracy"].tolist() == known["test_acc_108_mean"].tolist()
+    space = spaces.get("nasbench101")
+    assert [space.canonical(space.parse(arch)) for arch in frame["arch"]] == known["hash"].tolist()
 
 
 @pytest.mark.parametrize(
