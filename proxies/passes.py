@@ -102,7 +102,7 @@ class Passes:
                 self.forward(),
                 cross_entropy_gradient(self.logits(), self.labels) / len(self.labels),
                 fisher="fisher" in self.extras,
-                keep_dz="hessian" in self.extras,
+                keep="hessian" in self.extras,
             ),
         )
 

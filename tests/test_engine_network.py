@@ -212,7 +212,7 @@ def run_all(graph, weights, **options):
     rows = network.backward(run, cotangent, form="example", reducer="rows").reduced
     signs = network.backward(run, cotangent, form="example", reducer="sign_sums").reduced
     batch = network.forward(x, "batch")
-    pulled = network.backward(batch, cotangent, inputs=True, fisher=True, keep_dz=True)
+    pulled = network.backward(batch, cotangent, inputs=True, fisher=True, keep=True)
     product = network.hessian_product(batch, pulled, direction(graph), lambda u: u)
     return [
         *(run.values[graph.output], run.codes, pulled.inputs),

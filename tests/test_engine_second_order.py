@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from tests.engine_cases import CASES, CLASSES, COUNT, SLOW, Case, build, images, keras_model
 from tests.test_engine import close
-from tfnas.engine import Network, reference
+from tfnas.engine import Network, normalization, reference
 from tfnas.engine.normalization import BN_MODES
+from tfnas.engine.plan import Layer
 
 LABELS = np.arange(COUNT) % CLASSES
 # Every case with the statistics of the batch, where derivatives flow through them; those of BN in every mode.
@@ -34,8 +35,8 @@ def gradients(network: Network, bn: str):
     """Forward pass and gradient of the mean cross-entropy."""
     run = network.forward(images(), bn)
     probabilities = tf.nn.softmax(run.values[network.graph.output])
-    cotangent = (probabilities - tf.one_hot(LABELS, CLASSES, dtype=tf.float64)) / COUNT
-    return run, probabilities, network.backward(run, cotangent, keep_dz=True)
+    cotangent = (probabilities - tf.one_hot(LABELS, CLASSES, dtype=network.dtype)) / COUNT
+    return run, probabilities, network.backward(run, cotangent, keep=True)
 
 
 def hessian_product(network: Network, bn: str, v: dict[str, np.ndarray], **options) -> dict[str, np.ndarray]:
@@ -134,3 +135,38 @@ def test_dot_is_the_product_with_the_weights(name, bn):
     assert dots.keys() == product.keys()
     for key, value in product.items():
         close(dots[key], np.sum(value.numpy() * network.weights[key].numpy()))
+
+
+@pytest.mark.parametrize("has_gamma", [True, False])
+def test_one_op_projects_as_the_formulas_do(has_gamma):
+    """In float32 the statistics of the batch have an op of TensorFlow; float64 writes the same out."""
+    rng = np.random.default_rng(0)
+    node = CASES["bn"].graph.by_name["op"]
+    layer = Layer(node.op, node.attrs, (7, 6, 5), (), ((7, 6, 5),))
+    arrays = [3 + rng.standard_normal((4, 7, 6, 5)), *rng.standard_normal((3, 4, 7, 6, 5))]
+    gamma = rng.uniform(0.5, 1.5, 5)
+    found = []
+    for dtype, jit in (("float64", False), ("float32", True), ("float32", False)):
+        x, u, dy, dy_dot = (tf.constant(array, dtype) for array in arrays)
+        params = {"gamma": tf.constant(gamma, dtype)} if has_gamma else {}
+        stats = normalization.statistics(layer, params, x, "batch")
+        norm = normalization.normalize(layer, params, x, stats, "batch", jit)
+        assert norm.fused == (dtype == "float32" and not jit)
+        (moved, moments_u), (pulled, moments_dy) = norm.project(u), norm.project(dy)
+        bent = norm.project_tangent(u, moments_u, dy, moments_dy, dy_dot)
+        found.append([moved, *moments_u, pulled, *moments_dy, bent])
+    for expected, *actual in zip(*found, strict=True):
+        for value in actual:
+            assert value.shape == expected.shape
+            close(value, expected, 1e-5)
+
+
+@pytest.mark.parametrize("name", ["bn", "bn_of_vectors", "cell"])
+@pytest.mark.parametrize("bn", BN_MODES)
+def test_single_precision(name, bn):
+    case = CASES[name]
+    v = direction(case.graph)
+    expected = hessian_product(case.network, bn, v)
+    actual = hessian_product(Network(case.graph, case.weights), bn, v)
+    for key, value in expected.items():
+        close(actual[key], value, 2e-4)

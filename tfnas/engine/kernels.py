@@ -41,7 +41,8 @@ class Options:
         params: one of `PARAMETER_SETS`.
         reducer: of per-example gradients, one of `REDUCERS`.
         fisher: whether the backward kernel also gives the Fisher saliency of its kernel layer.
-        keep_dz: whether it also gives the cotangent of its kernel layer's output.
+        keep: whether it also gives what the tangent kernels need: laid out as what the forward kernel saves, the
+            cotangent of the kernel layer's output and the moments of each BN's cotangent.
         input_gradient: whether it gives the gradients of the chain's inputs.
         dot: whether tangent kernels give the product with the kernel in place of the tangent of its gradient.
         codes: whether the forward kernel also gives the agreement counts of its ReLU codes.
@@ -55,7 +56,7 @@ class Options:
     params: str = "kernels"
     reducer: str = ""
     fisher: bool = False
-    keep_dz: bool = False
+    keep: bool = False
     input_gradient: bool = True
     dot: bool = False
     codes: bool = False
@@ -97,7 +98,6 @@ class _Seen:
     params: dict[str, Tensor]
     inputs: list[Tensor]
     output: Tensor | None
-    stats: tuple[Tensor, Tensor] | None = None
     norm: normalization.Normalized | None = None
 
 
@@ -112,6 +112,10 @@ class _Arguments:
 
     def params(self, layers: Layers) -> list[dict[str, Tensor]]:
         return [{name: next(self._args) for name, _ in layer.params} for layer in layers]
+
+    def by_layer(self, layers: Layers, bn: str) -> list[list[Tensor]]:
+        """Per layer, its part of a list laid out as what the forward kernel saves."""
+        return [self.take(saved_count((layer,), bn)) for layer in layers]
 
 
 def saved_count(layers: Layers, bn: str, save: str = "all") -> int:
@@ -161,22 +165,19 @@ def agreement_counts(x: Tensor) -> Tensor:
     return 2 * tf.matmul(on, on, transpose_b=True) - count - tf.transpose(count) + float(on.shape[1])
 
 
-def _replay(layers: Layers, bn: str, inputs: list[Tensor], params: list[dict], saved: list[Tensor]) -> list[_Seen]:
-    """What every layer saw, from the chain's inputs and what the forward kernel saved."""
-    saved = iter(saved)
+def _replay(layers: Layers, options: Options, arguments: _Arguments) -> list[_Seen]:
+    """What every layer saw, from the chain's inputs, parameters and what the forward kernel saved."""
+    inputs = arguments.take(len(layers[0].input_shapes))
+    params = arguments.params(layers)
     seen = []
-    for layer, layer_params in zip(layers, params, strict=True):
+    for layer, layer_params, saved in zip(layers, params, arguments.by_layer(layers, options.bn), strict=True):
         entry = _Seen(layer, layer_params, inputs, None)
         if layer.has_kernel:
-            entry.output = next(saved)
+            (entry.output,) = saved
         elif layer.op == "batch_norm":
-            entry.stats = (
-                (next(saved), next(saved))
-                if saves_statistics(layer, bn)
-                else (layer_params["moving_mean"], layer_params["moving_variance"])
-            )
-            entry.norm = normalization.normalize(layer, inputs[0], entry.stats, bn)
-            entry.output = normalization.forward(layer, layer_params, inputs[0], entry.stats)
+            stats = saved or (layer_params["moving_mean"], layer_params["moving_variance"])
+            entry.norm = normalization.normalize(layer, layer_params, inputs[0], stats, options.bn, options.jit)
+            entry.output = normalization.forward(layer, layer_params, inputs[0], stats)
         else:
             entry.output = simple.apply(layer, inputs)
         seen.append(entry)
@@ -191,33 +192,36 @@ def _backward(layers: Layers, options: Options, args: list[Tensor]) -> list[Tens
     parameter's shape; with form "example" whatever the reducer makes of them.
     """
     arguments = _Arguments(args)
-    inputs = arguments.take(len(layers[0].input_shapes))
-    params = arguments.params(layers)
-    seen = _replay(layers, options.bn, inputs, params, arguments.take(saved_count(layers, options.bn)))
+    seen = _replay(layers, options, arguments)
     (dy,) = arguments.take(1)
     extras: list[Tensor] = []
+    kept: list[Tensor] = []
     gradients: list[Tensor] = []
     cotangents = [dy]
-    for position, entry in reversed(list(enumerate(seen))):
+    for entry in reversed(seen):
         layer, (dy,) = entry.layer, cotangents
         wanted = _wanted(layer, options)
         if wanted:
             gradients = _parameter_gradients(entry, dy, options, wanted) + gradients
         if layer.has_kernel and options.fisher:
             extras.append(_fisher(layer, entry.output, dy))
-        if layer.has_kernel and options.keep_dz:
-            extras.append(dy)
-        if position == 0 and not options.input_gradient:
-            cotangents = []
-        elif layer.has_kernel:
+        if layer.has_kernel:
             cotangents = [convolution.input_gradient(layer, entry.inputs[0], entry.params["kernel"], dy)]
+            kept = [dy, *kept]
         elif layer.op == "batch_norm":
-            cotangents = [normalization.backward(entry.norm, entry.params, dy)]
+            pulled, moments = entry.norm.project(dy)
+            cotangents, kept = [pulled], [*moments, *kept]
         else:
             cotangents = simple.backward(layer, entry.inputs, dy)
     if options.form == "example":
         gradients = [REDUCERS[options.reducer].combine(gradients)] if gradients else []
-    return [*cotangents, *extras, *gradients]
+    # What is not returned is not computed.
+    return [
+        *(cotangents if options.input_gradient else ()),
+        *extras,
+        *(kept if options.keep else ()),
+        *gradients,
+    ]
 
 
 def wanted_params(layers: Layers, options: Options) -> list[tuple[int, str]]:
@@ -266,62 +270,64 @@ def _fisher(layer: Layer, z: Tensor, dz: Tensor) -> Tensor:
 
 
 def _tangent(layers: Layers, options: Options, args: list[Tensor]) -> list[Tensor]:
-    """Inputs, parameters, saved values, input tangents, [direction, dz] -> output tangent, [tangent of z, dot].
+    """Inputs, parameters, saved values, input tangents, kept values, [direction] -> output tangent, kept ones, [dot].
 
-    What is in brackets is there for chains with a kernel layer: the direction in which its kernel moves, the cotangent
-    of its output; the last only with `dot`: <linear(input tangent), dz>, the part of <kernel, tangent of the kernel
-    gradient> that comes from the input's move.
+    The kept values come from the backward kernel. This kernel's are laid out alike: the tangent of z, the moments of
+    the tangent of each BN's input. What is in brackets is there for chains with a kernel layer: the direction in which
+    its kernel moves; with `dot` <linear(input tangent), dz>, the part of <kernel, tangent of the kernel gradient> that
+    comes from the input's move.
     """
     arguments = _Arguments(args)
-    inputs = arguments.take(len(layers[0].input_shapes))
-    params = arguments.params(layers)
-    seen = _replay(layers, options.bn, inputs, params, arguments.take(saved_count(layers, options.bn)))
-    us = arguments.take(len(inputs))
-    extras = []
-    for entry in seen:
+    seen = _replay(layers, options, arguments)
+    us = arguments.take(len(layers[0].input_shapes))
+    pulled_by_layer = arguments.by_layer(layers, options.bn)
+    kept, dots = [], []
+    for entry, pulled in zip(seen, pulled_by_layer, strict=True):
         layer = entry.layer
         if layer.has_kernel:
-            direction, dz = arguments.take(2)
+            (direction,), (dz,) = arguments.take(1), pulled
             moved = convolution.linear(layer, us[0], entry.params["kernel"])
             us = [moved + convolution.linear(layer, entry.inputs[0], direction)]
-            extras = [us[0], *([tf.reduce_sum(moved * dz)] if options.dot else [])]
+            kept += us
+            dots += [tf.reduce_sum(moved * dz)] if options.dot else []
+        elif layer.op == "batch_norm":
+            moved, moments = entry.norm.project(us[0])
+            us = [moved]
+            kept += moments
         else:
-            us = [_carry(entry, us)]
-    return [us[0], *extras]
-
-
-def _carry(entry: _Seen, us: list[Tensor]) -> Tensor:
-    """Output tangent of a layer without kernel."""
-    if entry.layer.op != "batch_norm":
-        return simple.tangent(entry.layer, entry.inputs, us)
-    return normalization.tangent(entry.norm, entry.params, us[0])
+            us = [simple.tangent(layer, entry.inputs, us)]
+    return [us[0], *kept, *dots]
 
 
 def _backward_tangent(layers: Layers, options: Options, args: list[Tensor]) -> list[Tensor]:
     """Tangent of the backward kernel.
 
-    Takes inputs, parameters, saved values, input tangents, [z tangent, direction, dz], cotangent, its tangent; the
-    three in brackets for chains with a kernel layer. Gives the tangents of the input gradients and, for such chains,
-    that of the kernel gradient; with `dot` its product with the kernel, less what :func:`_tangent` gives.
+    Takes inputs, parameters, saved values, input tangents, what the tangent and the backward kernel kept, [direction],
+    cotangent, its tangent; the one in brackets for chains with a kernel layer. Gives the tangents of the input
+    gradients and, for such chains, that of the kernel gradient; with `dot` its product with the kernel, less what
+    :func:`_tangent` gives.
     """
     arguments = _Arguments(args)
-    inputs = arguments.take(len(layers[0].input_shapes))
-    params = arguments.params(layers)
-    seen = _replay(layers, options.bn, inputs, params, arguments.take(saved_count(layers, options.bn)))
-    us = arguments.take(len(inputs))
-    has_kernel = any(layer.has_kernel for layer in layers)
-    z_dot, direction, dz = arguments.take(3) if has_kernel else (None, None, None)
+    seen = _replay(layers, options, arguments)
+    us = arguments.take(len(layers[0].input_shapes))
+    moved_by_layer, pulled_by_layer = (arguments.by_layer(layers, options.bn) for _ in range(2))
     met = []
-    for entry in seen:
+    for entry, moved in zip(seen, moved_by_layer, strict=True):
         met.append(us)
-        us = [z_dot if entry.layer.has_kernel else _carry(entry, us)]
+        if entry.layer.has_kernel:
+            us = moved
+        elif entry.layer.op == "batch_norm":
+            us = [entry.norm.project(us[0])[0]]
+        else:
+            us = [simple.tangent(entry.layer, entry.inputs, us)]
+    direction = arguments.take(1)[0] if any(layer.has_kernel for layer in layers) else None
     dy, dy_dot = arguments.take(2)
     kernel_dot: list[Tensor] = []
-    moved, cotangents = [dy_dot], [dy]
-    for position, (entry, us) in reversed(list(enumerate(zip(seen, met, strict=True)))):
-        layer, (dy,), (dy_dot,) = entry.layer, cotangents, moved
+    tangents, cotangents = [dy_dot], [dy]
+    for entry, us, moved, pulled in reversed(list(zip(seen, met, moved_by_layer, pulled_by_layer, strict=True))):
+        layer, (dy,), (dy_dot,) = entry.layer, cotangents, tangents
         if layer.has_kernel:
-            x, kernel = entry.inputs[0], entry.params["kernel"]
+            x, kernel, (dz,) = entry.inputs[0], entry.params["kernel"], pulled
             if options.dot:
                 z = entry.output - entry.params["bias"] if "bias" in entry.params else entry.output
                 kernel_dot = [tf.reduce_sum(z * dy_dot)]
@@ -330,17 +336,15 @@ def _backward_tangent(layers: Layers, options: Options, args: list[Tensor]) -> l
                     convolution.kernel_gradient(layer, x, kernel, dy_dot)
                     + convolution.kernel_gradient(layer, us[0], kernel, dz)
                 ]
-            if position == 0 and not options.input_gradient:
-                return kernel_dot
-            moved = [convolution.summed_input_gradients(layer, x, [(kernel, dy_dot), (direction, dz)])]
+            tangents = [convolution.summed_input_gradients(layer, x, [(kernel, dy_dot), (direction, dz)])]
             cotangents = [convolution.input_gradient(layer, x, kernel, dz)]
         elif layer.op == "batch_norm":
-            moved = [normalization.backward_tangent(entry.norm, entry.params, us[0], dy, dy_dot)]
-            cotangents = [normalization.backward(entry.norm, entry.params, dy)]
+            tangents = [entry.norm.project_tangent(us[0], moved, dy, pulled, dy_dot)]
+            cotangents = [entry.norm.project(dy)[0]]
         else:
-            moved = simple.backward_tangent(layer, entry.inputs, us, dy, dy_dot)
+            tangents = simple.backward_tangent(layer, entry.inputs, us, dy, dy_dot)
             cotangents = simple.backward(layer, entry.inputs, dy)
-    return [*moved, *kernel_dot]
+    return [*(tangents if options.input_gradient else ()), *kernel_dot]
 
 
 @dataclasses.dataclass(frozen=True)

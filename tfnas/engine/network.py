@@ -7,6 +7,7 @@ first pass of a new architecture costs what a later one does as soon as its chai
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -50,16 +51,16 @@ class Gradients:
         params: form "batch": gradient by "<node>.<param>". A missing key is a gradient of zeros.
         reduced: form "example": what the reducer made of each chain's parameter gradients, by chain output.
         fisher: Fisher saliency by node.
-        dz: cotangent of the output of each kernel layer, by node.
-        cotangents: cotangent of each chain's output.
+        cotangents: cotangent of each chain's output, with `keep`.
+        kept: with `keep`, by chain output: cotangent of the output of its kernel layer, moments of those of its BNs.
     """
 
     inputs: Tensor | None = None
     params: dict[str, Tensor] = dataclasses.field(default_factory=dict)
     reduced: dict[str, Tensor] = dataclasses.field(default_factory=dict)
     fisher: dict[str, Tensor] = dataclasses.field(default_factory=dict)
-    dz: dict[str, Tensor] = dataclasses.field(default_factory=dict)
     cotangents: dict[str, Tensor] = dataclasses.field(default_factory=dict)
+    kept: dict[str, list[Tensor]] = dataclasses.field(default_factory=dict)
 
 
 class Network:
@@ -233,7 +234,7 @@ class Network:
         params: str = "kernels",
         reducer: str = "",
         fisher: bool = False,
-        keep_dz: bool = False,
+        keep: bool = False,
         inputs: bool = False,
         start: str = "",
         stop: str = "",
@@ -248,7 +249,7 @@ class Network:
             params: which parameters: "kernels", "te_nas" or "all".
             reducer: "sign_sums", "gram" or "rows".
             fisher: whether to compute Fisher saliencies.
-            keep_dz: whether to keep what :meth:`hessian_product` needs.
+            keep: whether to keep what :meth:`hessian_product` needs.
             inputs: whether the gradient of the node at which the pass stops is wanted.
             start: chain output at which the pass starts, the logits by default.
             stop: chain output at which it stops, the images by default; every path from `start` must cross it.
@@ -260,7 +261,7 @@ class Network:
             raise ValueError(f"BN mode {run.bn!r} couples the examples: per-example gradients need a pass for each")
         gradients = Gradients()
         options = kernels.Options(
-            bn=run.bn, form=form, params=params, reducer=reducer, fisher=fisher, keep_dz=keep_dz, jit=self.jit
+            bn=run.bn, form=form, params=params, reducer=reducer, fisher=fisher, keep=keep, jit=self.jit
         )
         pending: dict[str, list[Tensor]] = {start or self.graph.output: [tf.convert_to_tensor(cotangent, self.dtype)]}
         source = stop or self.graph.nodes[0].name
@@ -271,7 +272,7 @@ class Network:
             if parts is None or chain.layers[0].op == "zero":
                 continue
             dy = parts[0] if len(parts) == 1 else tf.add_n(parts)
-            if keep_dz:
+            if keep:
                 gradients.cotangents[chain.output] = dy
             if chain.layers[0].op in ("identity", "add"):
                 pulled = [dy] * len(chain.inputs)
@@ -291,7 +292,7 @@ class Network:
     ) -> list[Tensor]:
         kernel_node = self._kernel_node(chain)
         if not kernel_node:
-            options = dataclasses.replace(options, fisher=False, keep_dz=False)
+            options = dataclasses.replace(options, fisher=False)
         wanted = kernels.wanted_params(chain.layers, options)
         if not wanted:
             options = dataclasses.replace(options, form="none", reducer="")
@@ -299,8 +300,8 @@ class Network:
         pulled = [next(outputs) for _ in chain.inputs] if options.input_gradient else []
         if options.fisher:
             gradients.fisher[kernel_node] = next(outputs)
-        if options.keep_dz:
-            gradients.dz[kernel_node] = next(outputs)
+        if options.keep:
+            gradients.kept[chain.output] = list(itertools.islice(outputs, kernels.saved_count(chain.layers, run.bn)))
         if options.form == "batch":
             for (position, param), value in zip(wanted, outputs, strict=True):
                 gradients.params[f"{chain.nodes[position].name}.{param}"] = value
@@ -326,7 +327,7 @@ class Network:
 
         Args:
             run: forward pass.
-            gradients: backward pass of the loss with `keep_dz`.
+            gradients: backward pass of the loss with `keep`.
             direction: by "<node>.kernel"; missing: zeros.
             curvature: maps the tangent of the logits to the tangent of their cotangent, both [N, classes].
             dot: give <kernel, Hv> of each kernel instead of Hv, for two convolutions a layer less.
@@ -335,7 +336,7 @@ class Network:
             Hv (or its products) by "<node>.kernel"; missing keys are zeros.
         """
         options = kernels.Options(bn=run.bn, dot=dot, jit=self.jit)
-        us, z_dots, parts_of_dot = self._tangents(run, gradients, direction, options)
+        us, moved, parts_of_dot = self._tangents(run, gradients, direction, options)
         product: dict[str, Tensor] = {}
         pending: dict[str, list[Tensor]] = {self.graph.output: [curvature(us[self.graph.output])]}
         source = self.graph.nodes[0].name
@@ -350,9 +351,10 @@ class Network:
             else:
                 args = self._chain_arguments(chain, run)
                 args += self._materialize(chain, [us.get(name) for name in chain.inputs], run.batch)
+                args += moved.get(chain.output, []) + gradients.kept[chain.output]
                 kernel = self._kernel_node(chain)
                 if kernel:
-                    args += [z_dots[kernel], self._direction(direction, f"{kernel}.kernel"), gradients.dz[kernel]]
+                    args.append(self._direction(direction, f"{kernel}.kernel"))
                 chain_options = dataclasses.replace(options, input_gradient=chain.inputs != (source,) or not kernel)
                 outputs = kernels.call("backward_tangent", chain.layers, chain_options, [*args, dy, dy_dot])
                 pulled = outputs[: len(chain.inputs)] if chain_options.input_gradient else []
@@ -364,31 +366,32 @@ class Network:
 
     def _tangents(
         self, run: Forward, gradients: Gradients, direction: Mapping[str, Tensor], options: kernels.Options
-    ) -> tuple[dict[str, Tensor | None], dict[str, Tensor], dict[str, Tensor]]:
-        """Tangents of all values when the kernels move along `direction`; those of z and, with `dot`, the products.
+    ) -> tuple[dict[str, Tensor | None], dict[str, list[Tensor]], dict[str, Tensor]]:
+        """Tangents when the kernels move along `direction`: of all values; within chains; with `dot`, the products.
 
         Only chains through which the loss is differentiated move; None stands for zeros.
         """
         us: dict[str, Tensor | None] = {self.graph.nodes[0].name: None}
-        z_dots: dict[str, Tensor] = {}
+        moved: dict[str, list[Tensor]] = {}
         dots: dict[str, Tensor] = {}
         for chain in self.chains:
             inputs = [us.get(name) for name in chain.inputs]
             alive = [u for u in inputs if u is not None]
             kernel = self._kernel_node(chain)
-            if chain.output not in gradients.cotangents or not (alive or kernel):
+            if chain.output not in gradients.cotangents or not (alive or kernels.saved_count(chain.layers, run.bn)):
                 us[chain.output] = None
             elif chain.layers[0].op in ("identity", "add"):
                 us[chain.output] = alive[0] if len(alive) == 1 else tf.add_n(alive)
             else:
                 args = self._chain_arguments(chain, run) + self._materialize(chain, inputs, run.batch)
+                args += gradients.kept[chain.output]
                 if kernel:
-                    args += [self._direction(direction, f"{kernel}.kernel"), gradients.dz[kernel]]
-                us[chain.output], *extras = kernels.call("tangent", chain.layers, options, args)
-                if kernel:
-                    z_dots[kernel] = extras[0]
-                    dots |= {kernel: extras[1]} if options.dot else {}
-        return us, z_dots, dots
+                    args.append(self._direction(direction, f"{kernel}.kernel"))
+                us[chain.output], *kept = kernels.call("tangent", chain.layers, options, args)
+                if kernel and options.dot:
+                    dots[kernel] = kept.pop()
+                moved[chain.output] = kept
+        return us, moved, dots
 
     def _kernel_node(self, chain: Chain) -> str:
         """Name of the chain's layer with a kernel, "" if it has none."""
