@@ -28,15 +28,20 @@ _VARIANCES = {
     "xavier": lambda fan_in, fan_out: 2 / (fan_in + fan_out),
     "gaussian": lambda fan_in, fan_out: 1.0,
     "lecun": lambda fan_in, fan_out: 1 / fan_in,
+    "tensorflow": lambda fan_in, fan_out: 1 / fan_in,  # of convolutions
 }
 _TRUNCATED = stats.truncnorm(-2, 2)
 
 
-def _law(scheme, scale):
+def _law(scheme, layer):
     """The distribution of a scheme's kernels, by scipy."""
+    scale = np.sqrt(_VARIANCES[scheme](*_FANS[layer]))
+    if scheme == "tensorflow" and layer == "dense":
+        limit = np.sqrt(6 / sum(_FANS[layer]))
+        return stats.uniform(-limit, 2 * limit)
     if scheme == "torch":
         return stats.uniform(-np.sqrt(3) * scale, 2 * np.sqrt(3) * scale)
-    if scheme == "lecun":
+    if scheme in ("lecun", "tensorflow"):
         return stats.truncnorm(-2, 2, scale=scale / _TRUNCATED.std())
     return stats.norm(scale=scale)
 
@@ -57,7 +62,7 @@ class TestSchemes:
     @pytest.mark.parametrize("layer", _FANS)
     def test_kernels_follow_the_law(self, graph, scheme, layer):
         kernel = weights.initialize(graph, scheme, seed=3)[f"{layer}.kernel"].ravel()
-        law = _law(scheme, np.sqrt(_VARIANCES[scheme](*_FANS[layer])))
+        law = _law(scheme, layer)
         assert stats.kstest(kernel, law.cdf).pvalue > 1e-3
         low, high = law.support()
         assert low - 1e-6 <= kernel.min()
@@ -89,6 +94,24 @@ def test_layers_are_independent():
     arrays = weights.initialize(b.finish(x))
     correlation = np.corrcoef(arrays["a.kernel"].ravel(), arrays["b.kernel"].ravel())[0, 1]
     assert abs(correlation) < 4 / np.sqrt(arrays["a.kernel"].size)
+
+
+def test_tensorflow_is_that_of_keras_layers():
+    """The bounds of Keras' own initialisers, which NAS-Bench-101 leaves at their defaults."""
+    import keras
+
+    b = GraphBuilder((8, 8, 16))
+    graph = b.finish(b.dense("dense", b.global_avg_pool("pool", b.conv("conv", "input", 256, 3)), 100))
+    arrays = weights.initialize(graph, "tensorflow")
+    kernels = {
+        "conv": keras.initializers.VarianceScaling(seed=0)((3, 3, 16, 256)),
+        "dense": keras.initializers.GlorotUniform(seed=0)((256, 100)),
+    }
+    for layer, values in kernels.items():
+        ours, theirs = arrays[f"{layer}.kernel"].ravel(), np.ravel(values)
+        assert stats.ks_2samp(ours, theirs).pvalue > 1e-3
+        assert np.abs(ours).max() == pytest.approx(np.abs(theirs).max(), rel=1e-3)
+    assert not arrays["dense.bias"].any()
 
 
 def test_unknown_scheme(graph):
