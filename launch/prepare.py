@@ -4,7 +4,7 @@ Examples:
     python -m launch.prepare --dataset=cifar10 --data_dir=~/tensorflow_datasets
     python -m launch.prepare --table=published.csv --out=published.parquet --arch_column=arch_str
         --columns=acc:test_accuracy,params --units=test_accuracy:percent --space=nasbench201 --provenance="NATS-Bench"
-    python -m launch.prepare --table=nasbench_full.tfrecord --space=nasbench101 --out=nasbench101.parquet  # 10 minutes
+    python -m launch.prepare --table=nasbench_full.tfrecord --space=nasbench101 --out=nasbench101.parquet  # 3 minutes
 
 A data set that is there already is left as it is. --columns names columns of the file, NAME or NAME:NEW_NAME (all
 columns of numbers by default); --units gives the unit of a column of the table, NAME:UNIT. Each row must

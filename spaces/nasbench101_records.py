@@ -65,6 +65,9 @@ class _FormError(ValueError):
 def read(path: epath.PathLike, *, sha256: str = "") -> tables.Table:
     """The table of a published file.
 
+    nasbench_full.tfrecord takes about two minutes of one core and 0.9 GB of memory (measured on an invented file of as
+    many cells and runs).
+
     Args:
         path: the file.
         sha256: what the checksum of the file must be; by default that of either published file.
