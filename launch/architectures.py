@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tfnas import seeds
 from tfnas.errors import InputError
 
 if TYPE_CHECKING:
+    from launch.networks import Networks
     from spaces.base import Space
 
 
-class Choice(Protocol):
-    """The flags that name architectures."""
-
-    space: str
-    archs: str | None
-    num_archs: int | None
-    all: bool
-    seed: int
-
-
-def choose(config: Choice) -> list[str]:
+def choose(config: Networks) -> list[str]:
     """Strings of the architectures that the config names, all shards together, without repetitions.
 
     Raises:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from launch import app
 from launch.architectures import choose, in_shard, is_table, parse_shard
+from launch.networks import Networks
 from launch.scorer import Scorer, blank_records, make_options, placed
 from tfnas import records
 from tfnas.errors import InputError, unknown
@@ -28,37 +29,21 @@ from tfnas.progress import Progress
 if TYPE_CHECKING:
     import pandas as pd
 
-    from spaces.base import NetworkConfig
-
 ALWAYS = ("params", "flops")
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Networks):
     """What is scored, with what, on what."""
 
-    output: str = app.flag(None, "folder for the records, local or gs://")
-    space: str = app.flag("nasbench201", "search space")
-    dataset: str = app.flag("digits", "data set of the batch; it decides classes and input shape of the networks")
-    data_dir: str = app.flag("", "folder of prepared TFDS data sets (TFDS' own by default)")
     split: str = app.flag("train", "split of the data set, in the notation of TFDS")
     proxies: tuple[str, ...] = app.flag(("all",), "names of proxies, separated by commas, or all")
-    num_archs: int | None = app.flag(None, "score this many distinct architectures, drawn uniformly by --seed")
-    archs: str | None = app.flag(
-        None, "score the architectures of a text file, one a line, or of a table (file or embedded)"
-    )
-    all: bool = app.flag(False, "score every architecture of the space")
     batch_size: int = app.flag(64, "images in the batch")
     ntk_batch_size: int = app.flag(
         0, "images of the batch that the NTK proxies take, with one backward pass each (0: all)"
     )
-    seed: int = app.flag(0, "base seed: batch, sample of architectures and initial weights derive from it")
     repeats: int = app.flag(1, "independent initialisations of each architecture")
-    init: str = app.flag("torch", "initialisation scheme")
     bn: str = app.flag("", "batch normalisation: inference, example or batch (each proxy's own by default)")
-    width: int | None = app.flag(None, "channels of the first stage (the published value by default)")
-    depth: int | None = app.flag(None, "cells a stage (the published value by default)")
-    flavour: str = app.flag("", "which published implementation of the space (its own by default)")
     kernel: str = app.flag("sum_logits", "kernel of the NTK proxies", choices=("sum_logits", "trace"))
     params: str = app.flag("te_nas", "parameters the NTK proxies look at", choices=("te_nas", "all", "kernels"))
     prescribed_init: bool = app.flag(
@@ -69,7 +54,6 @@ class Config:
         (), "prefixes of layers whose BN synflow keeps (zero-cost-nas: reduction)"
     )
     retry: bool = app.flag(False, "score again what ended in oom or error")
-    shard: str = app.flag("0/1", "i/n: score the i-th of n parts (i from 0); shards may share a folder")
 
     def check(self) -> None:
         """Everything that can be known to be wrong before the first score.
@@ -80,14 +64,10 @@ class Config:
         for name, least in (("batch_size", 1), ("ntk_batch_size", 0), ("repeats", 1), ("noise_repeats", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"--{name} must be at least {least}. Received: {getattr(self, name)}")
-        self.parts()
         self.names()
-        self.network()
-        choose(self)
-        from tfnas import data, weights
+        super().check()
+        from tfnas import data
 
-        if self.init not in weights.SCHEMES:
-            raise unknown("initialisation scheme (--init)", self.init, weights.SCHEMES)
         app.start_tensorflow()
         make_options(self, seed=0)
         available = data.split_size(self.dataset, self.split, data_dir=self.data_dir or None)
@@ -96,10 +76,6 @@ class Config:
                 f"The batch is larger than the split. Received: {self.batch_size}. "
                 f"{self.dataset}/{self.split} has {available} examples"
             )
-
-    def parts(self) -> tuple[int, int]:
-        """(i, n) of --shard=i/n."""
-        return parse_shard(self.shard)
 
     def names(self) -> list[str]:
         """Proxies asked for, and those always scored, in the order of the registry."""
@@ -113,17 +89,6 @@ class Config:
             raise InputError(f"--proxies is empty. Allowed: {', '.join(known)}, all")
         wanted = set(known if "all" in self.proxies else self.proxies) | set(ALWAYS)
         return [name for name in known if name in wanted]
-
-    def network(self) -> NetworkConfig:
-        """The network of every architecture, with the space's defaults filled in."""
-        import spaces
-        from tfnas import data
-
-        source = data.info(self.dataset)
-        settings = {"classes": source.classes, "input_shape": source.input_shape}
-        settings |= {name: getattr(self, name) for name in ("width", "depth") if getattr(self, name) is not None}
-        settings |= {"flavour": self.flavour} if self.flavour else {}
-        return spaces.get(self.space).config(**settings)
 
 
 def run(config: Config) -> None:
@@ -141,7 +106,7 @@ def score(config: Config, architectures: Sequence[str], evaluate: Callable[..., 
         architectures: strings of the space; those of other shards are passed over.
         evaluate: stands in for `proxies.evaluate` in tests.
     """
-    network, (index, count) = config.network(), config.parts()
+    network, (index, count) = config.network(), parse_shard(config.shard)
     blanks = blank_records(config, network)
     known = records.done(config.output, retry=config.retry)
     jobs = [

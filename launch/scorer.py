@@ -59,7 +59,7 @@ def blank_records(config: Config, network: NetworkConfig) -> list[records.Record
                 proxy=name,
                 score=math.nan,
                 seed=config.seed,
-                init=config.init,
+                init=config.scheme(),
                 bn=proxies.get(name).mode(options),
                 batch_size=min(images or config.batch_size, config.batch_size),
                 width=network.width,
@@ -111,7 +111,7 @@ class Scorer:
         started = time.perf_counter()
         try:
             graph = self._graph(arch)
-            initial = weights.initialize(graph, self.config.init, seed)
+            initial = weights.initialize(graph, self.config.scheme(), seed)
             found = self.evaluate(
                 graph,
                 initial,
@@ -128,7 +128,7 @@ class Scorer:
         except InputError:
             raise
         except Exception as error:
-            status = "oom" if _out_of_memory(error) else "error"
+            status = "oom" if out_of_memory(error) else "error"
             message = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
             values = dict.fromkeys(names, (math.nan, status, message))
             spent = dict.fromkeys(names, (time.perf_counter() - started) / len(names))
@@ -146,7 +146,7 @@ class Scorer:
         return self.space.layer_graph(self.space.parse(arch), **(self.network | changes))
 
 
-def _out_of_memory(error: Exception) -> bool:
+def out_of_memory(error: Exception) -> bool:
     import tensorflow as tf
 
     return isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)

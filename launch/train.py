@@ -21,10 +21,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from launch import app, score
+from launch import app
 from launch.architectures import choose, in_shard, parse_shard
+from launch.networks import Networks
 from tfnas import environment, records, seeds, statistics, training
-from tfnas.errors import InputError, unknown
+from tfnas.errors import InputError
 from tfnas.progress import Progress
 
 if TYPE_CHECKING:
@@ -37,27 +38,13 @@ _PROVENANCE = "trained by tfnas (launch.train)"
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Networks):
     """What is trained, on what, and how."""
 
-    output: str = app.flag(None, "folder for the records, local or gs://")
-    space: str = app.flag("nasbench201", "search space")
-    dataset: str = app.flag("digits", "data set; it decides classes and input shape of the networks")
-    data_dir: str = app.flag("", "folder of prepared TFDS data sets (TFDS' own by default)")
     train_split: str = app.flag("train", "split to train on, in the notation of TFDS: train[:400] is its first 400")
     val_split: str = app.flag("", "split for val_accuracy, e.g. train[400:] (none by default)")
     test_split: str = app.flag("", "split for test_accuracy (the data set's own by default)")
-    num_archs: int | None = app.flag(None, "train this many distinct architectures, drawn uniformly by --seed")
-    archs: str | None = app.flag(
-        None, "train the architectures of a text file, one a line, or of a table (file or embedded)"
-    )
-    all: bool = app.flag(False, "train every architecture of the space")
     repeats: int = app.flag(1, "independent trainings of each architecture")
-    seed: int = app.flag(0, "base seed: sample of architectures, initial weights and order of images derive from it")
-    init: str = app.flag("torch", "initialisation scheme")
-    width: int | None = app.flag(None, "channels of the first stage (the published value by default)")
-    depth: int | None = app.flag(None, "cells a stage (the published value by default)")
-    flavour: str = app.flag("", "which published implementation of the space (its own by default)")
     epochs: int = app.flag(_RECIPE.epochs, "passes over the training split")
     batch_size: int = app.flag(_RECIPE.batch_size, "images a step; what fills no batch is dropped")
     learning_rate: float = app.flag(_RECIPE.learning_rate, "at the start")
@@ -69,7 +56,6 @@ class Config:
     crop: int = app.flag(_RECIPE.crop, "pixels of padding for random crops; 0 is no crop")
     table_out: str = app.flag("", "also write the means over repeats as a table (.parquet)")
     provenance: str = app.flag("", "where the table says that its numbers come from")
-    shard: str = app.flag("0/1", "i/n: train the i-th of n parts (i from 0); shards may share a folder")
 
     def check(self) -> None:
         """Everything that can be known to be wrong before the first training.
@@ -77,24 +63,17 @@ class Config:
         Raises:
             InputError: for any of it.
         """
-        from tfnas import data, weights
+        from tfnas import data
 
         if self.repeats < 1:
             raise InputError(f"--repeats must be at least 1. Received: {self.repeats}")
-        if self.init not in weights.SCHEMES:
-            raise unknown("initialisation scheme (--init)", self.init, weights.SCHEMES)
         if self.table_out and not self.table_out.endswith(".parquet"):
             raise InputError(f"--table_out is a .parquet file. Received: {self.table_out!r}")
-        parse_shard(self.shard)
         self.recipe()
-        self.network()
-        choose(self)
+        super().check()
         app.start_tensorflow()
         sizes = [data.split_size(self.dataset, s, data_dir=self.data_dir or None) for s in self.splits() if s]
         training.check_size(sizes[0], self.recipe())
-
-    # The same flags mean the same networks as for scoring.
-    network = score.Config.network
 
     def recipe(self) -> training.Recipe:
         names = [field.name for field in dataclasses.fields(training.Recipe)]
@@ -164,7 +143,7 @@ def _train_one(
         # As in NAS-Bench-201, all architectures are trained with the same seeds: the same order of images and the same
         # stream of initial weights, so that chance divides them less. Scores take seeds of their own.
         seed = seeds.derive_seed(config.seed, "train", repeat)
-        initial = weights.initialize(graph, config.init, seed)
+        initial = weights.initialize(graph, config.scheme(), seed)
         if trainer is None:
             model = keras_model.to_keras(graph, initial)
             trainer = training.Trainer(model, config.recipe(), black=data.info(config.dataset).black)
@@ -273,7 +252,7 @@ def _records(config: Config, arch: str, repeat: int) -> list[records.Record]:
             score=math.nan,
             seed=config.seed,
             repeat=repeat,
-            init=config.init,
+            init=config.scheme(),
             bn="batch",
             batch_size=config.batch_size,
             width=network.width,

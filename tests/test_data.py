@@ -261,3 +261,28 @@ def test_importing_needs_no_tensorflow():
     root = pathlib.Path(data.__file__).parent.parent
     found = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
+
+
+class TestBalancedPrefixes:
+    def test_every_prefix_is_balanced_and_the_same_whatever_the_size(self):
+        images, labels = data.balanced_prefixes("synthetic", "train", 47, 5)
+        assert labels.tolist() == [i % 10 for i in range(47)]
+        for size in (1, 10, 33):
+            fewer, fewer_labels = data.balanced_prefixes("synthetic", "train", size, 5)
+            assert np.array_equal(fewer, images[:size])
+            assert np.array_equal(fewer_labels, labels[:size])
+        assert len(np.unique(images.reshape(47, -1), axis=0)) == 47
+
+    def test_prefixes_of_prepared_data_are_nested(self, digits_dir):
+        images, labels = data.balanced_prefixes("digits", "train", 60, 5, data_dir=digits_dir)
+        fewer, fewer_labels = data.balanced_prefixes("digits", "train", 25, 5, data_dir=digits_dir)
+        assert np.array_equal(fewer, images[:25])
+        assert np.array_equal(fewer_labels, labels[:25])
+        chosen, chosen_labels = data.batch("digits", "train", 60, 5, data_dir=digits_dir, balanced=True)
+        assert {(image.tobytes(), label) for image, label in zip(images, labels, strict=True)} == {
+            (image.tobytes(), label) for image, label in zip(chosen, chosen_labels, strict=True)
+        }
+
+    def test_too_few_of_a_class(self, digits_dir):
+        with pytest.raises(InputError, match="examples of class"):
+            data.balanced_prefixes("digits", "train", 1400, 0, data_dir=digits_dir)

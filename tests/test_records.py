@@ -79,7 +79,7 @@ def test_options_do_not_depend_on_their_order():
 def test_key_and_host_columns_are_columns_and_apart():
     assert set(records.KEY) | set(records.HOST) < set(records.COLUMNS)
     assert not set(records.KEY) & set(records.HOST)
-    assert {"score", "status", "message"} == set(records.COLUMNS) - set(records.KEY) - set(records.HOST)
+    assert {"score", "status", "message", "details"} == set(records.COLUMNS) - set(records.KEY) - set(records.HOST)
 
 
 @pytest.mark.parametrize("column", records.KEY)

@@ -168,6 +168,23 @@ def batch(
     return _read(source, split, builder, order[:size])
 
 
+def balanced_prefixes(
+    name: str, split: str, size: int, seed: int, *, data_dir: str | os.PathLike | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """`size` examples of which every beginning is balanced, and the same whatever the size: class 0, 1, ..., 0, 1, ...
+
+    Arguments, result and errors as in `batch`.
+    """
+    classes = info(name).classes
+    images, labels = batch(name, split, -(-size // classes) * classes, seed, data_dir=data_dir, balanced=True)
+    rank = np.empty(len(labels), int)
+    for label in range(classes):
+        positions = np.flatnonzero(labels == label)
+        rank[positions] = np.arange(len(positions))
+    order = np.lexsort((labels, rank))[:size]
+    return images[order], labels[order]
+
+
 def _check_size(source: Source, split: str, size: int, available: int, what: str = "examples") -> None:
     if size > available:
         raise errors.InputError(

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 Shape = tuple[int, ...]
@@ -112,18 +113,7 @@ def with_input_shape(graph: Graph, input_shape: Shape) -> Graph:
     """
     builder = GraphBuilder(input_shape)
     for node in graph.nodes[1:]:
-        attrs = dict(node.attrs)
-        params = dict(node.params)
-        if node.op == "conv":
-            args = (params["kernel"][-1], attrs.pop("kernel_size"))
-        elif node.op == "depthwise_conv":
-            args = (attrs.pop("kernel_size"),)
-        elif node.op == "dense":
-            args = (params["kernel"][-1],)
-        else:
-            args = ()
-        inputs = (list(node.inputs),) if node.op in ("add", "concat") else node.inputs
-        getattr(builder, node.op)(node.name, *inputs, *args, **attrs)
+        builder.copy(node, node.inputs)
     return builder.finish(graph.output, graph.features)
 
 
@@ -155,6 +145,18 @@ class GraphBuilder:
         for name in filter(None, (output, features)):
             self.shape(name)
         return Graph(tuple(self._nodes.values()), output, features)
+
+    def copy(self, node: Node, inputs: Sequence[str], **changes: Any) -> str:
+        """A layer like `node` on these inputs, with some attributes changed."""
+        attrs = dict(node.attrs) | changes
+        params = dict(node.params)
+        args: tuple[Any, ...] = ()
+        if node.op in ("conv", "dense"):
+            args = (params["kernel"][-1],)
+        if node.op in ("conv", "depthwise_conv"):
+            args += (attrs.pop("kernel_size"),)
+        names = (list(inputs),) if node.op in ("add", "concat") else inputs
+        return getattr(self, node.op)(node.name, *names, *args, **attrs)
 
     # Layers with weights -------------------------------------------------------------------------------------------
 

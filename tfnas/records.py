@@ -47,7 +47,7 @@ KEY = (
 # What differs between two undisturbed runs of the same command.
 HOST = ("seconds", "tfnas_version", "tensorflow_version", "keras_version", "device")
 
-_SCHEMA_VERSION = "1"
+_SCHEMA_VERSION = "2"
 _MARK = b"tfnas.records"
 _PART = re.compile(r"part-(?P<shard>.+)-(?P<number>\d+)\.parquet")
 
@@ -62,6 +62,7 @@ class Record:
         score: higher is better; NaN unless status is "ok".
         status: "ok", "nan" (the proxy is not finite here), "oom" (memory ran out) or "error".
         message: why, where status is not "ok".
+        details: further numbers behind the score, as JSON.
         seed: base seed of the run. The network's own seed derives from it, the architecture and `repeat`.
         repeat: index of the independent initialisation.
         init, bn: initialisation scheme and batch-normalisation mode.
@@ -78,6 +79,7 @@ class Record:
     score: float
     status: str = "ok"
     message: str = ""
+    details: str = "{}"
     seed: int = 0
     repeat: int = 0
     init: str = ""

@@ -118,3 +118,24 @@ def _rows(network: Network, run: Any, group: np.ndarray, params: str, examples: 
             for key, value in network.backward(run, cotangent, params=params).params.items():
                 rows.setdefault(key, []).append(value.numpy().ravel().astype(np.float64))
     return {key: np.stack(values) for key, values in rows.items()}
+
+
+def train_val_kernels(
+    network: Network, train: np.ndarray, val: np.ndarray, bn: str, *, kernel: str, block: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Kernels [n_train, n_train] and [n_val, n_train] of inference, without that of validation images among themselves.
+
+    Args:
+        network: what is differentiated, by all its parameters.
+        train, val: images [N, H, W, C].
+        bn: BN mode in which examples do not see one another.
+        kernel: "sum_logits" or "trace", as in :func:`tangent_kernel`.
+        block: validation images whose gradients are held at once, beside those of all training images.
+    """
+    count = len(train)
+    rows = []
+    for part in block_slices(len(val), block):
+        images = np.concatenate([train, val[part]])
+        gram = tangent_kernel(network, images, bn, kernel=kernel)
+        rows.append(gram[count:, :count])
+    return gram[:count, :count], np.concatenate(rows)
