@@ -115,6 +115,10 @@ class NASBench101(Space[Cell]):
             if cell.is_valid:
                 return cell
 
+    def sample_uniform(self, rng: np.random.Generator) -> Cell:
+        """One of the cells of `enumerate`, each with the same probability."""
+        return self.at(int(rng.integers(self.size)))
+
     def parse(self, text: str) -> Cell:
         parts = text.strip().split("|")
         count = len(parts) + 1
@@ -155,7 +159,9 @@ class NASBench101(Space[Cell]):
                 f"and {len(ops)} labels"
             )
         if not np.isin(array, (0, 1)).all() or np.tril(array).any():
-            raise InputError("The matrix of a cell holds 0 and 1 and is 0 on and below its diagonal")
+            raise InputError(
+                f"The matrix of a cell holds 0 and 1 and is 0 on and below its diagonal. Received: {array.tolist()}"
+            )
         if len(ops) < 2 or ops[0] != "input" or ops[-1] != "output" or not set(ops[1:-1]) <= set(OPS):
             raise InputError(f"The labels of a cell are input, any of {', '.join(OPS)}, output. Received: {list(ops)}")
         cell = make_cell(array, ops[1:-1])
@@ -233,10 +239,6 @@ class NASBench101(Space[Cell]):
         for i, op in enumerate(cell.ops[1:-1]):
             labels[i, OPS.index(op)] = 1
         return np.concatenate([full[np.triu_indices(MAX_VERTICES, 1)], labels.ravel()])
-
-    def sample_uniform(self, rng: np.random.Generator) -> Cell:
-        """One of the cells of `enumerate`, each with the same probability."""
-        return self.at(int(rng.integers(self.size)))
 
     def enumerate(self) -> Iterator[Cell]:
         """One pruned cell of each isomorphism class, by index.

@@ -127,7 +127,7 @@ def _fingerprints(matrices: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Numbers that are equal for isomorphic graphs: the benchmark's hash with 64-bit integers in place of MD5.
 
     Vertices start with their degrees and label and V times take in the numbers of their predecessors and successors.
-    Classes merge if two of 1.3 million numbers collide, with odds of 1 to 10 million; the counts say that none do.
+    Classes would merge if two of 1.3 million numbers collided (1 to 20 million); the published counts say that none do.
 
     Args:
         matrices: [G, V, V] of 0 and 1.

@@ -81,7 +81,7 @@ class TestCells:
         [
             ([[0, 1]], ["input", "output"], r"shape \(1, 2\) and 2 labels"),
             ([[0, 1], [0, 0]], ["input", CONV3X3, "output"], r"shape \(2, 2\) and 3 labels"),
-            ([[0, 1], [1, 0]], ["input", "output"], "0 on and below its diagonal"),
+            ([[0, 1], [1, 0]], ["input", "output"], r"0 on and below its diagonal. Received: \[\[0, 1\], \[1, 0\]\]"),
             ([[0, 2], [0, 0]], ["input", "output"], "0 on and below its diagonal"),
             ([[0, 1], [0, 0]], ["output", "input"], r"Received: \['output', 'input'\]"),
             (np.eye(3, k=1), ["input", "conv3x3", "output"], "Received: .*'conv3x3'"),
