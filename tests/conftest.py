@@ -10,6 +10,8 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+# Not the user's own cache.
+os.environ["TFNAS_CACHE"] = str(ROOT / ".pytest_cache" / "tfnas")
 
 
 def shared_path() -> pathlib.Path:
