@@ -151,6 +151,18 @@ def test_target_is_found_where_only_one_can_be_meant(tmp_path):
     for target in ("", "name", "nothing"):
         with pytest.raises(InputError, match=f"'{target}'.*Allowed: top1, top5"):
             evidence.load_truth(path, target=target)
+    assert evidence.load_truth(path, prefer=("top3", "top5", "top1")).attrs["target"] == "top5"
+    assert evidence.load_truth(path, target="top1", prefer=("top5",)).attrs["target"] == "top1"
+    with pytest.raises(InputError, match="Allowed: top1, top5"):
+        evidence.load_truth(path, prefer=("name",))
+
+
+def test_scores_of_other_settings_are_not_averaged():
+    frame = pd.DataFrame({"arch": ["a", "a"], "proxy": "p", "score": 0.0, "seed": [0, 1], "width": [8, 16]})
+    evidence.check_settings(frame.drop(columns="width"))
+    evidence.check_settings(frame.assign(proxy=["p", "q"]))
+    with pytest.raises(InputError, match=r"p differ in width and cannot be averaged\. Received: 16, 8\. Drop the"):
+        evidence.check_settings(frame, hint="Drop the {column}")
 
 
 def test_architectures_with_two_accuracies(tmp_path):

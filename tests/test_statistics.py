@@ -269,3 +269,33 @@ def test_evaluate_holds_every_statistic_and_its_interval():
     assert found["n"] == 30
     assert found["precision"] == statistics.precision_at_k(score, truth, 5)
     assert found["discovered_mean"] == statistics.discovered_subsets(score, truth, 5, size=15, seed=5)[0]
+
+
+def test_subsets_are_draws_without_replacement_in_the_order_of_the_input():
+    rows = statistics.subset_rows(30, 12, 5, seed=4)
+    assert rows.shape == (5, 12)
+    assert all((np.diff(row) > 0).all() and row.min() >= 0 and row.max() < 30 for row in rows)
+    assert len({tuple(row) for row in rows}) == 5
+    assert (rows == statistics.subset_rows(30, 12, 5, seed=4)).all()
+    assert (statistics.subset_rows(6, 6, 2, seed=0) == np.arange(6)).all()
+
+
+def test_mean_and_error_against_scipy():
+    values = [3.0, 1.5, 2.25, math.nan, 9.0]
+    known = [value for value in values if not math.isnan(value)]
+    assert statistics.mean_and_error(values) == pytest.approx((np.mean(known), stats.sem(known)))
+    assert statistics.mean_and_error([2.0])[0] == 2.0
+    assert math.isnan(statistics.mean_and_error([2.0])[1])
+    assert all(map(math.isnan, statistics.mean_and_error([math.nan])))
+
+
+def test_percentiles_against_scipy():
+    values = np.array([5.0, 1.0, 5.0, math.nan, -math.inf, 7.0])
+    found = statistics.percentiles(values)
+    known = ~np.isnan(values)
+    # scipy's "mean" of the shares below and at most a score, shifted to the middle of the score's own ranks.
+    expected = [stats.percentileofscore(values[known], value, "mean") for value in values[known]]
+    assert found[known] == pytest.approx(expected)
+    assert math.isnan(found[3])
+    assert np.nanmean(found) == pytest.approx(50)
+    assert len(statistics.percentiles([])) == 0

@@ -70,7 +70,7 @@ def load_scores(
         raise errors.unknown("proxy", ", ".join(missing), frame["proxy"].unique())
     if proxies:
         frame = frame[frame["proxy"].isin(proxies)]
-    _check_settings(frame)
+    check_settings(frame)
     frame.attrs = attrs
     return frame.reset_index(drop=True)
 
@@ -79,6 +79,7 @@ def load_truth(
     path: epath.PathLike,
     *,
     target: str = "",
+    prefer: Sequence[str] = (),
     arch_column: str = "arch",
     where: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
@@ -88,6 +89,7 @@ def load_truth(
         path: CSV or Parquet file, or the name of an embedded table.
         target: column with the performance, higher is better; may stay open if the table has only one column of numbers
             beside params and flops, or one named "accuracy".
+        prefer: columns to look for first where `target` stays open.
         arch_column: column with the architecture strings.
         where: as in `load_scores`.
 
@@ -101,7 +103,8 @@ def load_truth(
     numbers = list(frame.select_dtypes("number"))
     if not target:
         open_to = [column for column in numbers if column not in _NOT_A_PROXY | set(BASELINES)]
-        target = "accuracy" if "accuracy" in open_to else open_to[0] if len(open_to) == 1 else ""
+        named = [column for column in (*prefer, "accuracy") if column in open_to]
+        target = named[0] if named else open_to[0] if len(open_to) == 1 else ""
     if target not in numbers:
         raise errors.InputError(
             f"No column of numbers {target!r} in {path}. Received as target: {target!r}. Allowed: {', '.join(numbers)}"
@@ -261,8 +264,16 @@ def correlate(
     return out[["proxy", "n", *out.columns.drop(["proxy", "n"])]].reset_index(drop=True)
 
 
-def _check_settings(frame: pd.DataFrame) -> None:
-    """Refuses to average scores that were not computed alike."""
+def check_settings(frame: pd.DataFrame, hint: str = "Choose one with --where={column}=...") -> None:
+    """Refuses to average scores that were not computed alike.
+
+    Args:
+        frame: long frame of scores.
+        hint: what to do about it.
+
+    Raises:
+        InputError: the scores of a proxy differ in a setting other than the seed and the repeat.
+    """
     for column in _SETTINGS:
         if column not in frame:
             continue
@@ -272,5 +283,5 @@ def _check_settings(frame: pd.DataFrame) -> None:
             values = ", ".join(sorted(frame.loc[frame["proxy"] == proxy, column].astype(str).unique())[:10])
             raise errors.InputError(
                 f"Scores of {proxy} differ in {column} and cannot be averaged. Received: {values}. "
-                f"Choose one with --where={column}=..."
+                + hint.format(column=column)
             )

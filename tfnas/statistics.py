@@ -101,10 +101,32 @@ def discovered_subsets(
     score, truth = pairs(score, truth)
     if not 1 < size <= len(score):
         return math.nan, math.nan
+    rows = subset_rows(len(score), size, subsets, seed)
+    return mean_and_error(_discovered_rows(_descending(score[rows]), truth[rows], k))
+
+
+def subset_rows(n: int, size: int, subsets: int, seed: int) -> np.ndarray:
+    """Random subsets of n, each drawn without replacement: indices [subsets, size], ascending in each row."""
     rng = np.random.default_rng(seed)
-    rows = np.stack([np.sort(rng.choice(len(score), size, replace=False)) for _ in range(subsets)])
-    found = _discovered_rows(_descending(score[rows]), truth[rows], k)
-    return float(found.mean()), float(found.std(ddof=1) / math.sqrt(subsets)) if subsets > 1 else math.nan
+    return np.stack([np.sort(rng.choice(n, size, replace=False)) for _ in range(subsets)])
+
+
+def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and its standard error; values that are NaN do not count, and one value alone has no error."""
+    values = np.asarray(values, np.float64)
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return math.nan, math.nan
+    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
+
+
+def percentiles(values: Sequence[float]) -> np.ndarray:
+    """Place of each value among all in percent, 100 (rank - 1/2) / n with the average rank of ties; NaN stays NaN."""
+    values = np.asarray(values, np.float64)
+    known = ~np.isnan(values)
+    out = np.full(len(values), math.nan)
+    out[known] = 100 * (_ranks(values[known]) - 0.5) / max(known.sum(), 1)
+    return out
 
 
 def top_spearman(score: Sequence[float], truth: Sequence[float], percent: float) -> float:
