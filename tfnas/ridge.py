@@ -324,9 +324,10 @@ def _eigen(matrix: np.ndarray, columns: int) -> tuple[np.ndarray, np.ndarray, Ca
     """
     from scipy.linalg import eigh, eigh_tridiagonal, lapack
 
-    # Seconds of processor time, one thread, random ReLU features, 10 classes, order 500, 1000, 2000: tridiagonal 0.023,
-    # 0.11, 0.73; eigh 0.027, 0.16, 1.27; twenty Cholesky solves 0.033, 0.21, 1.47 (all 0.001 at 100). Solving with
-    # the shifted tridiagonal matrix, without V, takes half as long, but null directions then add noise.
+    # Seconds of processor time, one thread, random ReLU features, 10 classes, 20 regularisers, order 500, 1000, 2000,
+    # 4000: tridiagonal 0.023, 0.11, 0.8, 7.5; eigh 0.027, 0.16, 1.3, 11; twenty Cholesky solves 0.033, 0.21, 1.4, 10 or
+    # more; all 0.001 at 100. Solving with the shifted tridiagonal matrix, without V, takes half as long again, but
+    # then null directions add noise.
     if len(matrix) <= 2 * columns:
         values, vectors = eigh(matrix, driver="evd", overwrite_a=True, check_finite=False)
         return values, vectors, lambda right, _: right
