@@ -114,7 +114,10 @@ def extract(
     dtype: str = "float32",
     strategy: tf.distribute.Strategy | None = None,
 ) -> np.ndarray:
-    """Features [N, d] at inference, in the order of the images; overflown ones are left as they are.
+    """Features [N, d] at inference, in the order of the images.
+
+    Values that are not finite are left to the caller. Not every overflow inside a network ends in one: on CPU
+    TensorFlow's max pooling drops NaN, and so do its convolutions that are fused with a ReLU (by oneDNN).
 
     Args:
         graph: the network; `graph.features` names the layer.
@@ -192,9 +195,8 @@ class _Replicas:
         for offset in range(0, share, self.batch_size):
             found = self.step(distribute(functools.partial(batch, offset=offset)))
             parts.append([part.numpy() for part in self.strategy.experimental_local_results(found)])
-        return _gathered([np.concatenate(of_replica) for of_replica in zip(*parts, strict=True)], self.strategy)[
-            : len(images)
-        ]
+        shares = [np.concatenate(of_replica) for of_replica in zip(*parts, strict=True)]
+        return _gathered(shares, self.strategy)[: len(images)]
 
 
 # Tracing costs seconds a network, so the members of an ensemble share one; more would only fill the devices.
@@ -239,6 +241,7 @@ def _check(graph: Graph, images: np.ndarray, batch_size: int) -> None:
             f"Received: {alone[0]!r}. Allowed: networks whose BN layers all keep moving statistics"
         )
     if images.shape[1:] != graph.input_shape:
-        raise InputError(f"Images do not fit the network. Received: {images.shape}. Allowed: (N, *{graph.input_shape})")
+        allowed = ", ".join(map(str, graph.input_shape))
+        raise InputError(f"Images do not fit the network. Received: {images.shape}. Allowed: (N, {allowed})")
     if batch_size < 1:
         raise InputError(f"The batch size must be at least 1. Received: {batch_size}")
