@@ -18,7 +18,7 @@ from etils import epath
 
 from launch.scorer import out_of_memory
 from proxies import nngp
-from tfnas import data, environment, files, records, ridge, seeds
+from tfnas import data, devices, environment, files, records, ridge, seeds
 from tfnas.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class Inference:
         import spaces
 
         self.config, self.blanks = config, list(blanks)
+        self.strategy = devices.strategy(config.strategy)  # before anything runs on a device
         self.space, self.network = spaces.get(config.space), dataclasses.asdict(config.network())
         folder = config.data_dir or None
         train = max(config.counts("n_train"))
@@ -136,7 +137,8 @@ class Inference:
         seed = nngp.member_seed(config.seed, config.space, arch, index)
         arrays = nngp.member_weights(graph, config.scheme(), seed, self.batches[index])
         if config.kernel == "nngp":
-            member = nngp.nngp_member(graph, arrays, self.data, batch_size=config.batch_size)
+            options = {"batch_size": config.batch_size, "dtype": config.dtype, "strategy": self.strategy}
+            member = nngp.nngp_member(graph, arrays, self.data, **options)
         else:
             member = nngp.ntk_member(graph, arrays, self.data, dtype=config.dtype, block=config.batch_size)
         if path is not None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from launch import app
 from launch.architectures import choose, in_shard, parse_shard
 from launch.networks import Networks
-from tfnas import records
+from tfnas import devices, records
 from tfnas.errors import InputError
 from tfnas.progress import Progress
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 # numpy.logspace(-7, 2, 20), the range of the paper.
 REGULARIZERS = tuple(f"{10 ** (-7 + 9 * i / 19):.6g}" for i in range(20))
 KERNELS = ("nngp", "ntk")
-STRATEGIES = ("cpu", "mirrored", "multiworker", "tpu")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Config(Networks):
     )
     bn_batch: int = app.flag(0, "images in that batch (0: 250, or 100 where 100 images train)")
     batch_size: int = app.flag(50, "images that run at once on each device; changes no score")
-    strategy: str = app.flag("cpu", "how devices share the images", choices=STRATEGIES)
+    strategy: str = app.flag("cpu", "how devices share the images", choices=devices.NAMES)
     dtype: str = app.flag("float32", "of features and gradients; kernels are float64", choices=("float32", "float64"))
     memory_mb: int = app.flag(2048, "memory that kernels and their factors may take")
     kernels: str = app.flag("", "folder where features or kernels are kept and looked for first")
@@ -173,7 +172,8 @@ def compute(config: Config, architectures: Sequence[str]) -> None:
     ):
         for arch in todo:
             found = inference(arch)
-            writer.add(record for record in found if record.key not in known)
+            if devices.is_first(inference.strategy):
+                writer.add(record for record in found if record.key not in known)
             bar.advance()
 
 

@@ -53,7 +53,8 @@ def logical():
     found["members alone"] = np.stack([features.extract(graph, m, images, batch_size=BATCH) for m in members])
     found["float64"] = features.extract(graph, arrays, images, dtype="float64", strategy=strategy)
     found["float64 alone"] = features.extract(graph, arrays, images, dtype="float64")
-    found["mirrored"] = devices.strategy("mirrored").num_replicas_in_sync
+    mirrored = devices.strategy("mirrored")
+    found["mirrored"], found["first"] = mirrored.num_replicas_in_sync, devices.is_first(mirrored)
     try:
         found["tpu"] = f"{devices.strategy('tpu').num_replicas_in_sync} replicas"
     except InputError as error:
@@ -69,6 +70,7 @@ def worker():
     moved = features.calibrate(graph, arrays, images + index, strategy=strategy)
     return {
         "replicas": strategy.num_replicas_in_sync,
+        "first": devices.is_first(strategy),
         "features": all_features(strategy),
         **{f"moved {key}": value for key, value in moved.items() if ".moving_" in key},
     }

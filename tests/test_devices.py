@@ -89,6 +89,7 @@ def test_float64_on_three_devices(logical):
 
 def test_mirrored_takes_all_devices(logical):
     assert logical["mirrored"] == 3
+    assert logical["first"]
 
 
 def test_tpu_where_there_is_none(logical):
@@ -113,6 +114,7 @@ def test_two_workers_end_with_the_features_of_all_images_and_one_set_of_statisti
     found = run([(("worker", tmp_path / f"{i}.npz"), {"TF_CONFIG": place}) for i, place in enumerate(places)])
     graph, arrays, images = distributed_worker.network()
     moved = features.calibrate(graph, arrays, images)
+    assert [bool(worker["first"]) for worker in found] == [True, False]
     for worker in found:
         assert worker["replicas"] == 2
         assert_same_kernel(worker["features"], alone)
@@ -124,6 +126,7 @@ def test_two_workers_end_with_the_features_of_all_images_and_one_set_of_statisti
 
 def test_one_device_needs_no_strategy():
     assert devices.strategy("cpu") is None
+    assert devices.is_first(None)
     if len(tf.config.list_logical_devices("GPU")) < 2 and len(tf.config.list_logical_devices("CPU")) == 1:
         assert devices.strategy("mirrored") is None
 

@@ -47,6 +47,11 @@ def strategy(name: str) -> tf.distribute.Strategy | None:
     raise unknown("strategy", name, NAMES)
 
 
+def is_first(strategy: tf.distribute.Strategy | None) -> bool:
+    """Whether this process is the only one of its strategy, or the one that writes for all."""
+    return strategy is None or strategy.extended.should_checkpoint
+
+
 def _mirrored() -> tf.distribute.Strategy | None:
     import tensorflow as tf
 
