@@ -94,7 +94,7 @@ def launch(config_type: type, run: Callable[[Any], None], doc: str | None, argv:
 
 
 def start_tensorflow() -> None:
-    """Imports TensorFlow without the messages it prints while it starts, which no log level silences.
+    """Imports TensorFlow for full float32, without the messages it prints while it starts and no log level silences.
 
     Call this before the first thing that imports it. The messages are shown after all if the import fails.
     """
@@ -108,6 +108,8 @@ def start_tensorflow() -> None:
             import tensorflow as tf
 
             tf.config.list_physical_devices()
+            # Ampere and later GPUs would multiply float32 with 10 bits of mantissa.
+            tf.config.experimental.enable_tensor_float_32_execution(False)
         except BaseException:
             messages.seek(0)
             os.write(keep, messages.read())

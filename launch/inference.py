@@ -135,10 +135,10 @@ class Inference:
             if found := _read(path, config.kernel):
                 return found
         seed = nngp.member_seed(config.seed, config.space, arch, index)
-        arrays = nngp.member_weights(graph, config.scheme(), seed, self.batches[index])
+        where = {"dtype": config.dtype, "strategy": self.strategy}
+        arrays = nngp.member_weights(graph, config.scheme(), seed, self.batches[index], **where)
         if config.kernel == "nngp":
-            options = {"batch_size": config.batch_size, "dtype": config.dtype, "strategy": self.strategy}
-            member = nngp.nngp_member(graph, arrays, self.data, **options)
+            member = nngp.nngp_member(graph, arrays, self.data, batch_size=config.batch_size, **where)
         else:
             member = nngp.ntk_member(graph, arrays, self.data, dtype=config.dtype, block=config.batch_size)
         if path is not None:

@@ -55,11 +55,9 @@ class Member:
     val: np.ndarray
 
 
-def member_weights(
-    graph: Graph, init: str, seed: int, batch: np.ndarray, momentum: float | None = None
-) -> dict[str, np.ndarray]:
-    """Fresh weights whose moving statistics one batch [N, H, W, C] has moved; `momentum` as in `features.calibrate`."""
-    return features.calibrate(graph, weights.initialize(graph, init, seed), batch, momentum)
+def member_weights(graph: Graph, init: str, seed: int, batch: np.ndarray, **options: Any) -> dict[str, np.ndarray]:
+    """Fresh weights whose moving statistics one batch [N, H, W, C] has moved; options as in `features.calibrate`."""
+    return features.calibrate(graph, weights.initialize(graph, init, seed), batch, **options)
 
 
 def nngp_member(graph: Graph, arrays: Mapping[str, np.ndarray], data: Data, **options: Any) -> Member:

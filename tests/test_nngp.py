@@ -84,7 +84,7 @@ class TestNNGP:
 
     def test_momentum_decides_the_statistics(self, graph, data):
         def moved(momentum):
-            arrays = nngp.member_weights(graph, "tensorflow", 0, data.train, momentum)
+            arrays = nngp.member_weights(graph, "tensorflow", 0, data.train, momentum=momentum)
             return arrays["stem.batch_normalization.moving_variance"]
 
         fresh = weights.initialize(graph, "tensorflow", 0)["stem.batch_normalization.moving_variance"]

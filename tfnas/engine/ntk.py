@@ -127,7 +127,8 @@ def train_val_kernels(
 
     Args:
         network: what is differentiated, by all its parameters.
-        train, val: images [N, H, W, C].
+        train: images [n_train, H, W, C].
+        val: images [n_val, H, W, C].
         bn: BN mode in which examples do not see one another.
         kernel: "sum_logits" or "trace", as in :func:`tangent_kernel`.
         block: validation images whose gradients are held at once, beside those of all training images.
