@@ -11,8 +11,8 @@ import functools
 import importlib.resources
 import json
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tfnas import seeds
 from tfnas.errors import InputError, unknown
@@ -25,6 +25,11 @@ NB201_DATASETS = ("cifar10", "cifar100", "imagenet16-120")
 NATS = {"cifar10": "cifar10_test_200", "cifar100": "cifar100_test_200", "imagenet16-120": "in16_test_200"}
 # The same of NAS-Bench-201 v1.0, the release that the zero-cost code read; it differs on CIFAR-10 alone.
 NB201 = NATS | {"cifar10": "cifar10_test_200_v1_0"}
+# Of NAS-Bench-101: mean accuracy after 108 epochs. Its own files have validation accuracies, public copies have not.
+NB101 = {"cifar10": ("val_108", "test_108", "test_acc_108_mean")}
+# The table that comes with tfnas and stands in where none is given, its space, and what its networks were.
+EMBEDDED, EMBEDDED_SPACE = "nasbench201_digits", "nasbench201"
+EMBEDDED_NETWORK = {"width": 16, "depth": 1, "flavour": "tiny"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +42,8 @@ class Recipe:
         proxies: what is scored.
         statistic: "spearman" or "kendall".
         paper_size, small_size: number of architectures at --scale=paper and --scale=small.
-        columns: column of the table by data set, where the table has more than one accuracy.
+        space: search space of the table.
+        columns: by data set, column of the table, or several of which the first that is there is taken.
         datasets: data sets that are scored on; a selection scores on the first and looks up all.
         inits, flavour, batch_size, ntk_batch_size, synflow_kept_bn, noise_repeats: as the flags of launch.score, but
             for ntk_batch_size, which is (paper, small).
@@ -51,7 +57,8 @@ class Recipe:
     statistic: str = "spearman"
     paper_size: int = 15625
     small_size: int = 32
-    columns: Mapping[str, str] = dataclasses.field(default_factory=lambda: NATS)
+    space: str = "nasbench201"
+    columns: Mapping[str, str | tuple[str, ...]] = dataclasses.field(default_factory=lambda: NATS)
     datasets: tuple[str, ...] = NB201_DATASETS
     inits: tuple[str, ...] = ("torch",)
     flavour: str = "tiny"
@@ -68,6 +75,17 @@ _NO_AUGMENTATION = "images are not augmented (the zero-cost code crops and flips
 RECIPES = {
     recipe.id: recipe
     for recipe in (
+        Recipe(
+            "gs_table5_1",
+            "correlation",
+            ("grad_norm", "snip", "grasp", "fisher", "synflow", "naswot", "gradsign"),
+            paper_size=4500,
+            space="nasbench101",
+            columns=NB101,
+            datasets=("cifar10",),
+            flavour="nasbench",
+            deviations=f"{_NO_AUGMENTATION}; 4,500 architectures drawn here (the paper does not list its own)",
+        ),
         Recipe(
             "gs_table5_2",
             "correlation",
@@ -116,19 +134,22 @@ def facts() -> dict[str, dict[str, Any]]:
     return {entry["id"]: entry for entry in json.loads(text)}
 
 
-def get(name: str) -> Recipe:
-    """The recipe of an experiment.
+Kind = TypeVar("Kind")
+
+
+def get(name: str, available: Mapping[str, Kind] = RECIPES) -> Kind:
+    """What makes an experiment, from a registry of those that are available.
 
     Raises:
         InputError: unknown, or known but not to be reproduced here yet.
     """
     if name not in facts():
         raise unknown("experiment (see --list)", name, facts())
-    if name not in RECIPES:
+    if name not in available:
         raise InputError(
-            f"Experiment {name} ({facts()[name]['title']}) is not available yet. Available: {', '.join(RECIPES)}"
+            f"Experiment {name} ({facts()[name]['title']}) is not available yet. Available: {', '.join(available)}"
         )
-    return RECIPES[name]
+    return available[name]
 
 
 def expected(recipe: Recipe, *path: str) -> float | Mapping[str, Any]:
@@ -243,28 +264,36 @@ def selections(
 
 
 def sizes(recipe: Recipe, scale: str, available: int) -> tuple[int, int]:
-    """(number of architectures, NTK batch size) at a scale: "small", "paper" or a share of the paper's number.
+    """(number of architectures, NTK batch size) at a scale, as `count` has them.
 
     Raises:
         InputError: another text.
     """
     paper_batch, small_batch = recipe.ntk_batch_size
-    if scale == "small":
-        return min(recipe.small_size, available), small_batch
-    if scale == "paper":
-        return min(recipe.paper_size, available), paper_batch
+    size = count(scale, recipe.small_size, recipe.paper_size, available)
+    return size, small_batch if scale == "small" else paper_batch
+
+
+def count(scale: str, small: int, paper: int, available: int) -> int:
+    """Number of architectures at a scale: "small", "paper" or a share of the paper's number.
+
+    Raises:
+        InputError: another text.
+    """
+    if scale in ("small", "paper"):
+        return min(small if scale == "small" else paper, available)
     try:
         share = float(scale)
     except ValueError:
         share = math.nan
     if not 0 < share <= 1:
         raise InputError(f"--scale must be small, paper or a share in (0, 1]. Received: {scale!r}")
-    return min(max(8, round(share * recipe.paper_size)), available), paper_batch
+    return min(max(8, round(share * paper)), available)
 
 
-def describe() -> list[str]:
+def describe(available: Collection[str]) -> list[str]:
     """A line for each experiment: identifier, whether it is available, kind, paper, title."""
     return [
-        f"{name:<19} {'yes' if name in RECIPES else '-':<4} {entry['kind']:<7} {entry['paper']}: {entry['title']}"
+        f"{name:<19} {'yes' if name in available else '-':<4} {entry['kind']:<7} {entry['paper']}: {entry['title']}"
         for name, entry in facts().items()
     ]

@@ -8,6 +8,9 @@ Examples:
 
 Without --table, the networks and accuracies on the UCI digits that come with tfnas stand in for the benchmark: the
 whole path runs in minutes, but these are other numbers than the paper's. Scores are resumed like those of launch.score.
+The studies of NNGP (nngp_...) also take a folder of records of launch.nngp, --scores, and then compute nothing:
+    python -m launch.reproduce --experiment=nngp_fig1 --table=nasbench101.parquet --scores=output/nngp
+        --output=output/nngp_fig1
 """
 
 from __future__ import annotations
@@ -17,18 +20,17 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from launch import app, experiments, score
+from launch import app, experiments, score, studies
 from launch.architectures import sample_known
+from launch.experiments import EMBEDDED, EMBEDDED_NETWORK, EMBEDDED_SPACE
+from launch.studies import runner
 from tfnas.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-SPACE = "nasbench201"
-# The table that comes with tfnas, and what its networks were.
-EMBEDDED = "nasbench201_digits"
-EMBEDDED_NETWORK = {"width": 16, "depth": 1, "flavour": "tiny"}
+AVAILABLE = {**studies.STUDIES, **experiments.RECIPES}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Config:
     experiment: str = app.flag("", "identifier, as in --list")
     list: bool = app.flag(False, "print all experiments of the papers and which are available")
     scale: str = app.flag("small", "number of architectures: small (tens), paper, or a share of the paper's in (0, 1]")
-    table: str = app.flag("", "accuracies of NAS-Bench-201, Parquet or CSV (those on digits by default)")
+    table: str = app.flag("", "accuracies of the benchmark, Parquet or CSV (those on digits by default)")
+    scores: str = app.flag("", "folder of NNGP records to take as they are, instead of computing (studies of NNGP)")
     datasets: tuple[str, ...] = app.flag((), "data sets (the paper's; digits without --table)")
     targets: tuple[str, ...] = app.flag((), "column of the table for each data set (as the recipe names them)")
     data_dir: str = app.flag("", "folder of prepared TFDS data sets (TFDS' own by default)")
@@ -51,32 +54,39 @@ class Config:
             return
         if not self.experiment or not self.output:
             raise InputError("Give --experiment=ID and --output=FOLDER, or --list")
-        recipe = experiments.get(self.experiment)
-        experiments.sizes(recipe, self.scale, recipe.paper_size)
-        if self.targets and len(self.targets) != len(self.datasets):
-            counts = f"{len(self.targets)} for {len(self.datasets)}"
-            raise InputError(f"--targets names a column for each of --datasets. Received: {counts}")
+        recipe = experiments.get(self.experiment, AVAILABLE)
         from tfnas import data
 
         for name in self.datasets:
             data.info(name)
-        _truth(self, recipe)
+        if isinstance(recipe, studies.Study):
+            runner.check(self, recipe)
+            return
+        if self.scores:
+            raise InputError(f"--scores goes with {', '.join(studies.STUDIES)}. Received: --experiment={recipe.id}")
+        experiments.sizes(recipe, self.scale, recipe.paper_size)
+        if self.targets and len(self.targets) != len(self.datasets):
+            counts = f"{len(self.targets)} for {len(self.datasets)}"
+            raise InputError(f"--targets names a column for each of --datasets. Received: {counts}")
+        _drawn(self, recipe)
 
 
 def run(config: Config) -> None:
     """Scores, compares and writes results.csv, a plot and the recipe."""
     if config.list:
-        print("\n".join(experiments.describe()))
+        print("\n".join(experiments.describe(AVAILABLE)))
+        return
+    recipe = experiments.get(config.experiment, AVAILABLE)
+    if isinstance(recipe, studies.Study):
+        runner.run(config, recipe)
         return
     from etils import epath
 
     from tfnas import files, plots
 
-    recipe = experiments.get(config.experiment)
-    truth = _truth(config, recipe)
-    size, ntk_batch_size = experiments.sizes(recipe, config.scale, len(truth))
-    architectures = sample_known(truth.index.tolist(), size, config.seed)
-    truth = truth.loc[architectures]
+    truth = _drawn(config, recipe)
+    architectures = truth.index.tolist()
+    ntk_batch_size = experiments.sizes(recipe, config.scale, len(truth))[1]
     app.start_tensorflow()
     scored = list(truth) if recipe.analysis != "selection" else list(truth)[:1]
     jobs = [job for name in scored for job in _jobs(config, recipe, name, ntk_batch_size)]
@@ -99,34 +109,58 @@ def run(config: Config) -> None:
     files.write_atomic(output / "recipe.json", app.to_json(dataclasses.asdict(recipe)).encode())
     figure = _scatter(jobs, architectures, truth) if recipe.analysis == "scatter" else _bars(recipe, table)
     plots.save(figure, output / f"{recipe.id}.png")
-    _print(config, recipe, table)
+    _print(config, recipe, table, truth.attrs["columns"])
+
+
+def _drawn(config: Config, recipe: experiments.Recipe) -> pd.DataFrame:
+    """Accuracies [architectures, data sets] of as many architectures as --scale asks for, of those that have all.
+
+    `attrs["columns"]` names the columns of the table that they come from.
+    """
+    import spaces
+
+    frame = _truth(config, recipe).dropna()
+    if frame.index.has_duplicates:
+        raise InputError(f"{config.table} repeats {frame.index[frame.index.duplicated()][0]!r}")
+    size, _ = experiments.sizes(recipe, config.scale, len(frame))
+    drawn = frame.loc[sample_known(frame.index.tolist(), size, config.seed)]
+    for arch in drawn.index:
+        spaces.get(recipe.space if config.table else EMBEDDED_SPACE).parse(arch)
+    drawn.attrs = frame.attrs
+    return drawn
 
 
 def _truth(config: Config, recipe: experiments.Recipe) -> pd.DataFrame:
-    """Accuracies [architectures, data sets], of architectures that have all of them."""
-    import spaces
+    """Accuracies [architectures, data sets] of the whole table."""
     from tfnas import evidence, tables
 
     if not config.table:
         target = config.targets[0] if config.targets else ""
         frame = evidence.load_truth(EMBEDDED, target=target)
-        frame = frame[[frame.attrs["target"]]].set_axis([config.datasets[0] if config.datasets else "digits"], axis=1)
         if len(config.datasets) > 1:
             raise InputError(f"The embedded accuracies are of one data set; give --table. Received: {config.datasets}")
+        columns, names = [frame.attrs["target"]], config.datasets or ("digits",)
     else:
         names = config.datasets or recipe.datasets
         known = dict(zip(config.datasets, config.targets, strict=True)) if config.targets else recipe.columns
         for name in names:
             if name not in known:
                 raise InputError(f"Which column of {config.table} is {name}? Name it with --datasets and --targets")
-        columns = [known[name] for name in names]
-        frame = tables.load(config.table, columns=columns).set_index("arch")[columns].set_axis(list(names), axis=1)
-    if frame.index.has_duplicates:
-        raise InputError(f"{config.table} repeats {frame.index[frame.index.duplicated()][0]!r}")
-    space = spaces.get(SPACE)
-    for arch in frame.index:
-        space.parse(arch)
-    return frame.dropna()
+        frame = tables.load(config.table)
+        columns = [_column(frame, known[name], config.table) for name in names]
+        frame = frame.set_index("arch")
+    frame = frame[columns].set_axis(list(names), axis=1)
+    frame.attrs = {"columns": columns}
+    return frame
+
+
+def _column(frame: pd.DataFrame, names: str | tuple[str, ...], path: str) -> str:
+    """The first of some columns that a table has."""
+    wanted = (names,) if isinstance(names, str) else names
+    for name in wanted:
+        if name in frame:
+            return name
+    raise InputError(f"No column {' or '.join(wanted)} in {path}. Columns: {', '.join(map(str, frame.columns))}")
 
 
 def _jobs(config: Config, recipe: experiments.Recipe, dataset: str, ntk_batch_size: int) -> list[score.Config]:
@@ -135,11 +169,11 @@ def _jobs(config: Config, recipe: experiments.Recipe, dataset: str, ntk_batch_si
     jobs = [
         score.Config(
             output=f"{config.output}/scores",
-            space=SPACE,
+            space=recipe.space if config.table else EMBEDDED_SPACE,
             dataset=dataset,
             data_dir=config.data_dir,
             proxies=recipe.proxies,
-            all=True,  # the architectures are handed over
+            num_archs=1,  # the architectures are handed over
             batch_size=recipe.batch_size,
             ntk_batch_size=ntk_batch_size,
             synflow_kept_bn=recipe.synflow_kept_bn,
@@ -168,7 +202,7 @@ def _finish(recipe: experiments.Recipe, rows: list[dict[str, Any]]) -> pd.DataFr
     return table
 
 
-def _print(config: Config, recipe: experiments.Recipe, table: pd.DataFrame) -> None:
+def _print(config: Config, recipe: experiments.Recipe, table: pd.DataFrame, columns: Sequence[str]) -> None:
     from rich.table import Table
 
     from tfnas import report
@@ -187,6 +221,7 @@ def _print(config: Config, recipe: experiments.Recipe, table: pd.DataFrame) -> N
         )
     console.print(printed)
     console.print(f"measure: {', '.join(table['measure'].unique())}")
+    console.print(f"truth: {', '.join(columns)} of {config.table or EMBEDDED}")
     notes = [fact.get("note", ""), recipe.deviations]
     notes += [] if config.table else ["networks and accuracies are those on the UCI digits, not the paper's"]
     for note in filter(None, notes):

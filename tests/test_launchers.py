@@ -99,7 +99,7 @@ BAD_INPUT = {
         "--experiment=gs_table5_2 --output=OUT --datasets=cifar11": "'cifar11'",
         "--experiment=gs_table5_2 --output=OUT --datasets=digits --targets=a,b": "2 for 1",
         "--experiment=gs_table9_9 --output=OUT": "'gs_table9_9'",
-        "--experiment=nngp_fig1 --output=OUT": "not available yet",
+        "--experiment=nngp_fig7 --output=OUT": "not available yet",
     },
     "train": {
         "": "--output is required",

@@ -11,12 +11,14 @@ from scipy import stats
 
 import proxies
 import spaces
-from launch import app, architectures, experiments, reproduce
+from launch import app, architectures, experiments, reproduce, studies
 from tests.test_score_launcher import fake_evaluate
 from tfnas import data, environment, weights
+from tfnas.errors import InputError
 
-SPACE = spaces.get("nasbench201")
-ARCHS = architectures.sample_architectures(SPACE, 24, seed=3)
+ARCHS = {
+    name: architectures.sample_architectures(spaces.get(name), 24, seed=3) for name in ("nasbench101", "nasbench201")
+}
 
 
 def numbers(value):
@@ -44,7 +46,8 @@ def test_list_has_a_line_for_every_experiment_and_marks_the_available(capsys):
     assert reproduce.main(["--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list(experiments.facts())
-    assert {line.split()[0] for line in lines if line.split()[1] == "yes"} == set(experiments.RECIPES)
+    assert {line.split()[0] for line in lines if line.split()[1] == "yes"} == set(reproduce.AVAILABLE)
+    assert set(reproduce.AVAILABLE) == {*experiments.RECIPES, *studies.STUDIES}
 
 
 @pytest.mark.parametrize("name", experiments.RECIPES)
@@ -56,15 +59,15 @@ def test_recipes_name_things_that_exist(name):
     assert set(recipe.inits) <= set(weights.SCHEMES)
     assert set(recipe.datasets) <= set(data.names())
     assert set(recipe.columns) == set(recipe.datasets)
-    assert recipe.flavour in SPACE.flavours
+    assert recipe.flavour in spaces.get(recipe.space).flavours
     assert recipe.statistic in ("spearman", "kendall")
-    assert recipe.small_size < recipe.paper_size <= SPACE.size
+    assert recipe.small_size < recipe.paper_size <= spaces.get(recipe.space).size
 
 
 def test_the_paper_has_a_number_for_every_row_of_its_tables():
-    table = experiments.get("gs_table5_2")
-    for dataset in table.datasets:
-        assert all(-1 < experiments.expected(table, dataset, proxy) < 1 for proxy in table.proxies)
+    for table in map(experiments.get, ("gs_table5_1", "gs_table5_2")):
+        for dataset in table.datasets:
+            assert all(-1 < experiments.expected(table, dataset, proxy) < 1 for proxy in table.proxies)
     nats = experiments.get("gs_tableA_2")
     assert [experiments.expected(nats, dataset, "gradsign") for dataset in nats.datasets] == [0.76, 0.792, 0.784]
     assert math.isnan(experiments.expected(table, "digits", "gradsign"))
@@ -164,13 +167,16 @@ def test_golden_selection_without_a_proxy_gives_the_rows_of_the_paper(shared):
 # From flags to files -------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def table(tmp_path):
+def write_table(path, space="nasbench201", names=("one", "two")):
     rng = np.random.default_rng(1)
-    path = tmp_path / "table.csv"
-    columns = {"arch": ARCHS, "one": rng.normal(size=24), "two": rng.normal(size=24)}
+    columns = {"arch": ARCHS[space]} | {name: rng.normal(size=24) for name in names}
     pd.DataFrame(columns).to_csv(path, index=False)
     return path
+
+
+@pytest.fixture
+def table(tmp_path):
+    return write_table(tmp_path / "table.csv")
 
 
 @pytest.fixture
@@ -185,7 +191,8 @@ def flags(tmp_path, table, name, *more):
 
 @pytest.mark.usefixtures("fake")
 @pytest.mark.parametrize("name", experiments.RECIPES)
-def test_every_recipe_runs_and_its_numbers_are_those_of_its_records(tmp_path, table, name, capsys):
+def test_every_recipe_runs_and_its_numbers_are_those_of_its_records(tmp_path, name, capsys):
+    table = write_table(tmp_path / "table.csv", experiments.get(name).space)
     more = ["--datasets=synthetic", "--targets=one"]
     assert reproduce.main(flags(tmp_path, table, name, *more)) == 0
     out = tmp_path / name
@@ -199,7 +206,9 @@ def test_every_recipe_runs_and_its_numbers_are_those_of_its_records(tmp_path, ta
         "recipe.json",
         "scores",
     }
-    assert recipe.id in capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
+    assert recipe.id in printed
+    assert f"truth: one of {table}" in printed
     assert (result["paper"].isna() == result["difference"].isna()).all()
     if recipe.analysis == "selection":
         return
@@ -245,3 +254,35 @@ def test_a_table_without_the_columns_is_told(tmp_path, table, capsys):
     assert "cifar10_test_200_v1_0" in capsys.readouterr().err
     assert reproduce.main(flags(tmp_path, table, "gs_table5_2", "--datasets=digits")) == app.USAGE_ERROR
     assert "--targets" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [
+        (["test_108", "val_108"], "val_108"),
+        (["test_108", "val_4"], "test_108"),
+        (["test_acc_108_mean"], "test_acc_108_mean"),
+        (["accuracy"], None),
+    ],
+)
+def test_nasbench101_prefers_validation_accuracy(tmp_path, names, taken):
+    recipe = experiments.get("gs_table5_1")
+    path = write_table(tmp_path / "table.csv", "nasbench101", names)
+    config = reproduce.Config(experiment=recipe.id, table=str(path), output="out")
+    if taken is None:
+        with pytest.raises(InputError, match="No column val_108 or test_108 or test_acc_108_mean"):
+            config.check()
+        return
+    drawn = reproduce._drawn(config, recipe)
+    known = pd.read_csv(path).set_index("arch")[taken]
+    assert drawn["cifar10"].to_dict() == known.to_dict()
+    assert drawn.attrs["columns"] == [taken]
+
+
+def test_networks_of_another_space_are_told(table):
+    frame = pd.read_csv(table)
+    frame.loc[0, "arch"] = "conv3x3~0|output~1"
+    frame.to_csv(table, index=False)
+    more = {"table": str(table), "datasets": ("synthetic",), "targets": ("one",), "output": "out"}
+    with pytest.raises(InputError, match="conv3x3"):
+        reproduce.Config(experiment="gs_figA_1", **more).check()

@@ -299,3 +299,12 @@ def test_percentiles_against_scipy():
     assert math.isnan(found[3])
     assert np.nanmean(found) == pytest.approx(50)
     assert len(statistics.percentiles([])) == 0
+
+
+def test_bootstrap_of_some_statistics_is_that_of_all():
+    score, truth = draw(7, n=30)
+    every = statistics.bootstrap(score, truth, resamples=40, seed=2, thresholds=[0.1], percents=[30])
+    some = statistics.bootstrap(score, truth, resamples=40, seed=2, only=["kendall", "pearson"])
+    assert some == {name: every[name] for name in ("kendall", "pearson")}
+    more = statistics.bootstrap(score, truth, resamples=40, seed=2, thresholds=[0.1], percents=[30], only=["spearman"])
+    assert more == {name: every[name] for name in ("spearman", "top30_spearman", "top30_common", "pqetp_0.1")}

@@ -167,6 +167,7 @@ def bootstrap(
     thresholds: Sequence[float] = (),
     percents: Sequence[float] = (),
     k: int = 10,
+    only: Sequence[str] = (),
 ) -> dict[str, tuple[float, float]]:
     """Percentile intervals of the statistics above, networks drawn with replacement.
 
@@ -183,22 +184,30 @@ def bootstrap(
         thresholds: of `pqetp`, reported under "pqetp_<threshold>".
         percents: of `top_spearman` and `common_ratio`, reported under "top<x>_spearman" and "top<x>_common".
         k: of `discovered`.
+        only: of "kendall", "spearman", "pearson", "discovered", those that are wanted; none asks for all.
 
     Returns:
         (low, high) by name: "kendall", "spearman", "pearson", "discovered" and the names above.
     """
     score, truth = pairs(score, truth)
-    found: dict[str, list[np.ndarray]] = {name: [] for name in ("kendall", "spearman", "pearson", "discovered")}
+    wanted = only or ("kendall", "spearman", "pearson", "discovered")
+    found: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
     found |= {f"top{percent:g}_{name}": [] for percent in percents for name in ("spearman", "common")}
     found |= {f"pqetp_{threshold:g}": [] for threshold in thresholds}
     kendall_of = _kendall_resampler(score, truth)
     for rows in _resample_rows(len(score), resamples, seed):
         x, y = score[rows], truth[rows]
-        x_ranks, x_order, y_order = _ranks(x), _descending(x), _descending(y)
-        found["kendall"].append(kendall_of(rows))
-        found["spearman"].append(_pearson_rows(x_ranks, _ranks(y)))
-        found["pearson"].append(_pearson_rows(x, y))
-        found["discovered"].append(_discovered_rows(x_order, y, k))
+        x_ranks = _ranks(x) if thresholds or "spearman" in wanted else None
+        x_order = _descending(x) if percents or "discovered" in wanted else None
+        y_order = _descending(y) if percents else None
+        if "kendall" in wanted:
+            found["kendall"].append(kendall_of(rows))
+        if "spearman" in wanted:
+            found["spearman"].append(_pearson_rows(x_ranks, _ranks(y)))
+        if "pearson" in wanted:
+            found["pearson"].append(_pearson_rows(x, y))
+        if "discovered" in wanted:
+            found["discovered"].append(_discovered_rows(x_order, y, k))
         for percent in percents:
             found[f"top{percent:g}_spearman"].append(_top_spearman_rows(x, y, y_order, percent))
             found[f"top{percent:g}_common"].append(_common_rows(x_order, y_order, percent))

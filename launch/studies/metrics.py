@@ -1,0 +1,243 @@
+"""What studies compare: metrics of networks, each with its cost, and how well they stand for the truth."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tfnas import cost, seeds, statistics
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Epochs after which NAS-Bench-101 stopped short of its full training; the paper takes the first of three trials.
+SHORT = (4, 12, 36)
+PUBLISHED_MOMENTUM = 0.997
+# Beyond this many networks an interval comes from so many of them: resampling more would take hours.
+_RESAMPLED = 3000
+COLUMNS = (
+    *("metric", "kernel", "n_train", "n_val", "ensemble", "bn_momentum", "pflop"),
+    *("measure", "n", "ours", "low", "high", "paper", "difference"),
+)
+
+
+class Setting(NamedTuple):
+    """What an inference score was computed with."""
+
+    kernel: str
+    n_train: int
+    n_val: int
+    ensemble: int
+    bn_momentum: float
+
+    @property
+    def name(self) -> str:
+        momentum = "" if self.bn_momentum == PUBLISHED_MOMENTUM else f", BN momentum {self.bn_momentum:g}"
+        return f"{self.kernel.upper()}({self.n_train}, {self.n_val}, {self.ensemble}){momentum}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a study needs beside its frames.
+
+    Attributes:
+        space: name of the search space.
+        flops: mean FLOPs of the networks for one image, a multiply-add counted as two.
+        expected: the paper's numbers of this experiment, as in the facts.
+        features: length of the networks' penultimate vector.
+        classes: of the data set.
+        regularizers: how many each inference tried.
+        network: network constants, as `Space.layer_graph` takes them.
+        seed: of subsets and resamples.
+        k: networks looked at for the discovered performance.
+        subsets: number of random subsets.
+        subset_size: networks in each.
+        resamples: of the bootstrap.
+    """
+
+    space: str
+    flops: float
+    expected: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    features: int = 512
+    classes: int = 10
+    regularizers: int = 20
+    network: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    seed: int = 42
+    k: int = 10
+    subsets: int = 10
+    subset_size: int = 10_000
+    resamples: int = 1000
+
+    def size(self, n: int) -> int:
+        """Networks in a subset of n: as asked for, or a third where there are fewer than three times as many."""
+        return max(1, min(self.subset_size, n // 3))
+
+    def top(self, n: int) -> int:
+        """Networks looked at in a subset: k, or a tenth of it where it has fewer than ten times as many."""
+        return max(1, min(self.k, self.size(n) // 10))
+
+    def rows(self, n: int) -> np.ndarray:
+        """The same subsets for every metric: indices [subsets, size]."""
+        return statistics.subset_rows(n, self.size(n), self.subsets, seeds.derive_seed(self.seed, "subsets"))
+
+    def subset_note(self, n: int) -> str:
+        return f"{self.subsets} random subsets of {self.size(n)} networks, the best of the {self.top(n)} ranked highest"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Metric:
+    """A number for each network, higher is better.
+
+    Attributes:
+        name: shown to the reader.
+        values: [n], in the order of the table; NaN where there is none.
+        pflop: cost of one network; NaN for what costs nothing.
+        setting: of an inference score.
+    """
+
+    name: str
+    values: np.ndarray
+    pflop: float = math.nan
+    setting: Setting | None = None
+
+
+def inference(
+    scores: pd.DataFrame, settings: Settings, *, kernel: str = "nngp", ablation: bool = False
+) -> list[Metric]:
+    """The scores of a kernel, ascending in their sizes.
+
+    Args:
+        scores: percent, [networks, settings], columns `Setting`.
+        settings: of the study.
+        kernel: "nngp" or "ntk".
+        ablation: those of BN momentum 0, which other studies leave out.
+    """
+    found = sorted(Setting(*column) for column in scores.columns if column[0] == kernel)
+    return [
+        Metric(setting.name, scores[setting].to_numpy(float), nngp_pflop(setting, settings), setting)
+        for setting in found
+        if (setting.bn_momentum == 0) == ablation
+    ]
+
+
+def training(table: pd.DataFrame, settings: Settings, epochs: Sequence[int] = SHORT) -> list[Metric]:
+    """Validation accuracy of one run of short training, as far as the table has it."""
+    return [
+        Metric(f"{count} epochs", table[f"val_{count}_0"].to_numpy(float), training_pflop(count, settings))
+        for count in epochs
+        if f"val_{count}_0" in table
+    ]
+
+
+def size(table: pd.DataFrame) -> Metric:
+    """Number of parameters."""
+    return Metric("parameters", table["params"].to_numpy(float))
+
+
+def nngp_pflop(setting: Setting, settings: Settings) -> float:
+    """Cost of an inference score, equation (4) as printed."""
+    flops = cost.nngp_flops(
+        settings.flops,
+        setting.n_train,
+        setting.n_val,
+        setting.ensemble,
+        features=settings.features,
+        regularizers=settings.regularizers,
+        classes=settings.classes,
+    )
+    return flops / cost.PFLOP
+
+
+def training_pflop(epochs: int, settings: Settings) -> float:
+    """Cost of a training of NAS-Bench-101, equation (5)."""
+    return cost.training_flops(settings.flops, epochs) / cost.PFLOP
+
+
+# Rows ----------------------------------------------------------------------------------------------------------------
+
+
+def row(
+    metric: Metric,
+    measure: str,
+    value: float,
+    low: float = math.nan,
+    high: float = math.nan,
+    *,
+    n: int,
+    paper: float = math.nan,
+    **more: Any,
+) -> dict[str, Any]:
+    """A row of a study: one measure of one metric."""
+    setting = metric.setting._asdict() if metric.setting else {}
+    found = {"metric": metric.name, "pflop": metric.pflop, "measure": measure, "n": n}
+    return setting | found | {"ours": value, "low": low, "high": high, "paper": paper} | more
+
+
+def frame(rows: Iterable[Mapping[str, Any]], notes: Sequence[str] = ()) -> pd.DataFrame:
+    """Rows as a table; what readers should know of them is in `attrs["notes"]`."""
+    import pandas as pd
+
+    out = pd.DataFrame(list(rows))
+    out["difference"] = out["ours"] - out["paper"]
+    out = out.reindex(columns=[*COLUMNS, *(column for column in out if column not in COLUMNS)])
+    for name in ("n_train", "n_val", "ensemble"):
+        out[name] = out[name].astype("Int64")
+    out.attrs["notes"] = list(notes)
+    return out
+
+
+def correlations(
+    metric: Metric, truth: np.ndarray, settings: Settings, papers: Mapping[str, float] | None = None
+) -> list[dict[str, Any]]:
+    """Kendall's tau-b and Pearson's r with their 95 % bootstrap intervals.
+
+    Beyond 3,000 networks the interval is that of 3,000 of them, narrowed by the root of the ratio.
+    """
+    score, known = statistics.pairs(metric.values, truth)
+    n = len(score)
+    chosen = np.arange(n)
+    if n > _RESAMPLED:
+        chosen = statistics.subset_rows(n, _RESAMPLED, 1, seeds.derive_seed(settings.seed, "interval"))[0]
+    some = score[chosen], known[chosen]
+    measures = {"kendall": statistics.kendall, "pearson": statistics.pearson}
+    found = statistics.bootstrap(*some, resamples=settings.resamples, seed=settings.seed, only=list(measures))
+    rows = []
+    for name, of in measures.items():
+        value = of(score, known)
+        low, high = found[name]
+        if n > _RESAMPLED:
+            low, high = (value + (bound - of(*some)) * math.sqrt(_RESAMPLED / n) for bound in (low, high))
+        rows.append(row(metric, name, value, low, high, n=n, paper=(papers or {}).get(name, math.nan)))
+    return rows
+
+
+def discovered(metric: Metric, truth: np.ndarray, settings: Settings) -> dict[str, Any]:
+    """Mean discovered performance over the random subsets, with its standard error."""
+    k = settings.top(len(truth))
+    found = [statistics.discovered(metric.values[rows], truth[rows], k) for rows in settings.rows(len(truth))]
+    return mean_row(metric, "discovered", found, n=len(truth))
+
+
+def mean_row(metric: Metric, measure: str, values: Sequence[float], **more: Any) -> dict[str, Any]:
+    """Mean of some values, with its standard error on both sides."""
+    mean, error = statistics.mean_and_error(values)
+    return row(metric, measure, mean, mean - error, mean + error, **more)
+
+
+def costs(metrics: Sequence[Metric], settings: Settings) -> list[dict[str, Any]]:
+    """Cost of each metric, beside the paper's where it follows from the paper's own mean FLOPs."""
+    known = settings.expected.get("cost_pflop", {})
+    rows = []
+    for metric in metrics:
+        setting = metric.setting
+        label = metric.name.replace(" epochs", "ep")
+        if setting:
+            label = f"{setting.kernel}_{setting.n_train}_{setting.n_val}_{setting.ensemble}"
+        rows.append(
+            row(metric, "PFLOP a network", metric.pflop, n=len(metric.values), paper=known.get(label, math.nan))
+        )
+    return rows
