@@ -152,9 +152,11 @@ def test_one_op_projects_as_the_formulas_do(has_gamma):
         stats = normalization.statistics(layer, params, x, "batch")
         norm = normalization.normalize(layer, params, x, stats, "batch", jit)
         assert norm.fused == (dtype == "float32" and not jit)
-        (moved, moments_u), (pulled, moments_dy) = norm.project(u), norm.project(dy)
-        bent = norm.project_tangent(u, moments_u, dy, moments_dy, dy_dot)
-        found.append([moved, *moments_u, pulled, *moments_dy, bent])
+        (moved, x_u), (pulled, x_dy) = norm.project(u), norm.project(dy)
+        bent, inner = norm.project_tangent(u, x_u, dy, x_dy, pulled, dy_dot)
+        found.append([moved, x_u, pulled, x_dy, bent, inner])
+        if dtype == "float64":
+            close(inner, tf.reduce_sum(u * pulled + x * bent))
     for expected, *actual in zip(*found, strict=True):
         for value in actual:
             assert value.shape == expected.shape

@@ -50,9 +50,10 @@ def input_gradient(layer: Layer, x: Tensor, kernel: Tensor, dz: Tensor) -> Tenso
 def summed_input_gradients(layer: Layer, x: Tensor, pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
     """Sum of the input gradients of several (kernel, dz).
 
-    Of ordinary convolutions it is one gradient with all output channels side by side, faster than one for each.
+    Of ordinary convolutions it is one gradient with all output channels side by side, faster than one for each where
+    kernels are larger than a pixel.
     """
-    if layer.op != "conv" or layer["groups"] > 1:
+    if layer.op != "conv" or layer["groups"] > 1 or layer["kernel_size"] == (1, 1):
         return tf.add_n([input_gradient(layer, x, kernel, dz) for kernel, dz in pairs])
     kernels, dzs = (tf.concat(parts, axis=-1) for parts in zip(*pairs, strict=True))
     return input_gradient(layer, x, kernels, dzs)

@@ -41,8 +41,8 @@ class Options:
         params: one of `PARAMETER_SETS`.
         reducer: of per-example gradients, one of `REDUCERS`.
         fisher: whether the backward kernel also gives the Fisher saliency of its kernel layer.
-        keep: whether it also gives what the tangent kernels need: laid out as what the forward kernel saves, the
-            cotangent of the kernel layer's output and the moments of each BN's cotangent.
+        keep: whether it also gives what the tangent kernels need: in the order of the layers the cotangent of the
+            kernel layer's output and the slope of each BN's cotangent (see :meth:`Normalized.project`).
         input_gradient: whether it gives the gradients of the chain's inputs.
         dot: whether tangent kernels give the product with the kernel in place of the tangent of its gradient.
         codes: whether the forward kernel also gives the agreement counts of its ReLU codes.
@@ -113,15 +113,24 @@ class _Arguments:
     def params(self, layers: Layers) -> list[dict[str, Tensor]]:
         return [{name: next(self._args) for name, _ in layer.params} for layer in layers]
 
-    def by_layer(self, layers: Layers, bn: str) -> list[list[Tensor]]:
-        """Per layer, its part of a list laid out as what the forward kernel saves."""
+    def saved(self, layers: Layers, bn: str) -> list[list[Tensor]]:
+        """What the forward kernel saves of each layer."""
         return [self.take(saved_count((layer,), bn)) for layer in layers]
+
+    def kept(self, layers: Layers, bn: str) -> list[Tensor | None]:
+        """What the backward or tangent kernel keeps of each layer."""
+        return [next(self._args) if saved_count((layer,), bn) else None for layer in layers]
 
 
 def saved_count(layers: Layers, bn: str, save: str = "all") -> int:
     """How many tensors the forward kernel saves: z of the kernel layer, mean and variance of each BN."""
     kernels = sum(layer.has_kernel for layer in layers) if save == "all" else 0
     return kernels + (2 * sum(saves_statistics(layer, bn) for layer in layers) if save != "nothing" else 0)
+
+
+def kept_count(layers: Layers, bn: str) -> int:
+    """How many tensors the backward kernel keeps: one of each layer of which the forward kernel saves any."""
+    return sum(saved_count((layer,), bn) > 0 for layer in layers)
 
 
 def saves_statistics(layer: Layer, bn: str) -> bool:
@@ -170,7 +179,7 @@ def _replay(layers: Layers, options: Options, arguments: _Arguments) -> list[_Se
     inputs = arguments.take(len(layers[0].input_shapes))
     params = arguments.params(layers)
     seen = []
-    for layer, layer_params, saved in zip(layers, params, arguments.by_layer(layers, options.bn), strict=True):
+    for layer, layer_params, saved in zip(layers, params, arguments.saved(layers, options.bn), strict=True):
         entry = _Seen(layer, layer_params, inputs, None)
         if layer.has_kernel:
             (entry.output,) = saved
@@ -209,8 +218,8 @@ def _backward(layers: Layers, options: Options, args: list[Tensor]) -> list[Tens
             cotangents = [convolution.input_gradient(layer, entry.inputs[0], entry.params["kernel"], dy)]
             kept = [dy, *kept]
         elif layer.op == "batch_norm":
-            pulled, moments = entry.norm.project(dy)
-            cotangents, kept = [pulled], [*moments, *kept]
+            pulled, slope = entry.norm.project(dy)
+            cotangents, kept = [pulled], [slope, *kept]
         else:
             cotangents = simple.backward(layer, entry.inputs, dy)
     if options.form == "example":
@@ -219,7 +228,7 @@ def _backward(layers: Layers, options: Options, args: list[Tensor]) -> list[Tens
     return [
         *(cotangents if options.input_gradient else ()),
         *extras,
-        *(kept if options.keep else ()),
+        *(value for value in kept if options.keep and value is not None),
         *gradients,
     ]
 
@@ -270,77 +279,80 @@ def _fisher(layer: Layer, z: Tensor, dz: Tensor) -> Tensor:
 
 
 def _tangent(layers: Layers, options: Options, args: list[Tensor]) -> list[Tensor]:
-    """Inputs, parameters, saved values, input tangents, kept values, [direction] -> output tangent, kept ones, [dot].
+    """Inputs, parameters, saved values, input tangents, [direction] -> output tangent, kept values.
 
-    The kept values come from the backward kernel. This kernel's are laid out alike: the tangent of z, the moments of
-    the tangent of each BN's input. What is in brackets is there for chains with a kernel layer: the direction in which
-    its kernel moves; with `dot` <linear(input tangent), dz>, the part of <kernel, tangent of the kernel gradient> that
-    comes from the input's move.
+    The direction in which its kernel moves is there for chains with a kernel layer. Kept are, in the order of the
+    layers, the tangent of the kernel layer's output and the slope of the tangent of each BN's input.
     """
     arguments = _Arguments(args)
     seen = _replay(layers, options, arguments)
     us = arguments.take(len(layers[0].input_shapes))
-    pulled_by_layer = arguments.by_layer(layers, options.bn)
-    kept, dots = [], []
-    for entry, pulled in zip(seen, pulled_by_layer, strict=True):
+    kept = []
+    for entry in seen:
         layer = entry.layer
         if layer.has_kernel:
-            (direction,), (dz,) = arguments.take(1), pulled
-            moved = convolution.linear(layer, us[0], entry.params["kernel"])
-            us = [moved + convolution.linear(layer, entry.inputs[0], direction)]
+            (direction,) = arguments.take(1)
+            x, u = entry.inputs[0], us[0]
+            us = [convolution.linear(layer, u, entry.params["kernel"]) + convolution.linear(layer, x, direction)]
             kept += us
-            dots += [tf.reduce_sum(moved * dz)] if options.dot else []
         elif layer.op == "batch_norm":
-            moved, moments = entry.norm.project(us[0])
+            moved, slope = entry.norm.project(us[0])
             us = [moved]
-            kept += moments
+            kept.append(slope)
         else:
             us = [simple.tangent(layer, entry.inputs, us)]
-    return [us[0], *kept, *dots]
+    return [us[0], *(value for value in kept if value is not None)]
 
 
 def _backward_tangent(layers: Layers, options: Options, args: list[Tensor]) -> list[Tensor]:
     """Tangent of the backward kernel.
 
-    Takes inputs, parameters, saved values, input tangents, what the tangent and the backward kernel kept, [direction],
-    cotangent, its tangent; the one in brackets for chains with a kernel layer. Gives the tangents of the input
-    gradients and, for such chains, that of the kernel gradient; with `dot` its product with the kernel, less what
-    :func:`_tangent` gives.
+    Takes inputs, parameters, saved values, input tangents, what the tangent and the backward kernel kept, [direction,
+    kernel gradient], cotangent, its tangent; the two in brackets for chains with a kernel layer. Gives the tangents of
+    the input gradients and, for such chains, that of the kernel gradient or, with `dot`, its product with the kernel.
     """
     arguments = _Arguments(args)
     seen = _replay(layers, options, arguments)
     us = arguments.take(len(layers[0].input_shapes))
-    moved_by_layer, pulled_by_layer = (arguments.by_layer(layers, options.bn) for _ in range(2))
+    moved, pulled = (arguments.kept(layers, options.bn) for _ in range(2))
     met = []
-    for entry, moved in zip(seen, moved_by_layer, strict=True):
+    for entry, z_dot in zip(seen, moved, strict=True):
         met.append(us)
         if entry.layer.has_kernel:
-            us = moved
+            us = [z_dot]
         elif entry.layer.op == "batch_norm":
             us = [entry.norm.project(us[0])[0]]
         else:
             us = [simple.tangent(entry.layer, entry.inputs, us)]
-    direction = arguments.take(1)[0] if any(layer.has_kernel for layer in layers) else None
+    direction, gradient = arguments.take(2) if any(layer.has_kernel for layer in layers) else (None, None)
     dy, dy_dot = arguments.take(2)
     kernel_dot: list[Tensor] = []
     tangents, cotangents = [dy_dot], [dy]
-    for entry, us, moved, pulled in reversed(list(zip(seen, met, moved_by_layer, pulled_by_layer, strict=True))):
-        layer, (dy,), (dy_dot,) = entry.layer, cotangents, tangents
+    inner_dot = None
+    for i in reversed(range(len(seen))):
+        entry, layer, us, (dy,), (dy_dot,) = seen[i], layers[i], met[i], cotangents, tangents
+        # Tangent of <y, dy>, y this layer's output less any bias, where the layer behind has given it.
+        known_dot, inner_dot = inner_dot, None
         if layer.has_kernel:
-            x, kernel, (dz,) = entry.inputs[0], entry.params["kernel"], pulled
-            if options.dot:
-                z = entry.output - entry.params["bias"] if "bias" in entry.params else entry.output
-                kernel_dot = [tf.reduce_sum(z * dy_dot)]
-            else:
+            x, kernel, dz = entry.inputs[0], entry.params["kernel"], pulled[i]
+            if not options.dot:
                 kernel_dot = [
                     convolution.kernel_gradient(layer, x, kernel, dy_dot)
                     + convolution.kernel_gradient(layer, us[0], kernel, dz)
                 ]
+            else:  # <kernel, gradient> is <y, dy>
+                if known_dot is None:
+                    z = entry.output - entry.params["bias"] if "bias" in entry.params else entry.output
+                    known_dot = tf.reduce_sum(moved[i] * dz) + tf.reduce_sum(z * dy_dot)
+                kernel_dot = [known_dot - tf.reduce_sum(direction * gradient)]
             tangents = [convolution.summed_input_gradients(layer, x, [(kernel, dy_dot), (direction, dz)])]
             cotangents = [convolution.input_gradient(layer, x, kernel, dz)]
+        elif layer.op == "batch_norm" and pulled[i] is not None:
+            dx = pulled[i - 1] if i and layers[i - 1].has_kernel else entry.norm.project(dy)[0]
+            tangent, inner_dot = entry.norm.project_tangent(us[0], moved[i], dy, pulled[i], dx, dy_dot)
+            tangents, cotangents = [tangent], [dx]
         elif layer.op == "batch_norm":
-            tangents = [entry.norm.project_tangent(us[0], moved, dy, pulled, dy_dot)]
-            cotangents = [entry.norm.project(dy)[0]]
+            tangents, cotangents = ([entry.norm.project(value)[0]] for value in (dy_dot, dy))
         else:
             tangents = simple.backward_tangent(layer, entry.inputs, us, dy, dy_dot)
             cotangents = simple.backward(layer, entry.inputs, dy)

@@ -52,7 +52,7 @@ class Gradients:
         reduced: form "example": what the reducer made of each chain's parameter gradients, by chain output.
         fisher: Fisher saliency by node.
         cotangents: cotangent of each chain's output, with `keep`.
-        kept: with `keep`, by chain output: cotangent of the output of its kernel layer, moments of those of its BNs.
+        kept: with `keep`, by chain output: cotangent of the output of its kernel layer, slopes of those of its BNs.
     """
 
     inputs: Tensor | None = None
@@ -301,7 +301,7 @@ class Network:
         if options.fisher:
             gradients.fisher[kernel_node] = next(outputs)
         if options.keep:
-            gradients.kept[chain.output] = list(itertools.islice(outputs, kernels.saved_count(chain.layers, run.bn)))
+            gradients.kept[chain.output] = list(itertools.islice(outputs, kernels.kept_count(chain.layers, run.bn)))
         if options.form == "batch":
             for (position, param), value in zip(wanted, outputs, strict=True):
                 gradients.params[f"{chain.nodes[position].name}.{param}"] = value
@@ -327,7 +327,7 @@ class Network:
 
         Args:
             run: forward pass.
-            gradients: backward pass of the loss with `keep`.
+            gradients: backward pass of the loss with `keep` and the gradients of the kernels.
             direction: by "<node>.kernel"; missing: zeros.
             curvature: maps the tangent of the logits to the tangent of their cotangent, both [N, classes].
             dot: give <kernel, Hv> of each kernel instead of Hv, for two convolutions a layer less.
@@ -335,8 +335,8 @@ class Network:
         Returns:
             Hv (or its products) by "<node>.kernel"; missing keys are zeros.
         """
-        options = kernels.Options(bn=run.bn, dot=dot, jit=self.jit)
-        us, moved, parts_of_dot = self._tangents(run, gradients, direction, options)
+        options = kernels.Options(bn=run.bn, jit=self.jit)
+        us, moved = self._tangents(run, gradients, direction, options)
         product: dict[str, Tensor] = {}
         pending: dict[str, list[Tensor]] = {self.graph.output: [curvature(us[self.graph.output])]}
         source = self.graph.nodes[0].name
@@ -354,26 +354,27 @@ class Network:
                 args += moved.get(chain.output, []) + gradients.kept[chain.output]
                 kernel = self._kernel_node(chain)
                 if kernel:
-                    args.append(self._direction(direction, f"{kernel}.kernel"))
-                chain_options = dataclasses.replace(options, input_gradient=chain.inputs != (source,) or not kernel)
+                    args += [self._kernel_map(values, f"{kernel}.kernel") for values in (direction, gradients.params)]
+                chain_options = dataclasses.replace(
+                    options, dot=dot, input_gradient=chain.inputs != (source,) or not kernel
+                )
                 outputs = kernels.call("backward_tangent", chain.layers, chain_options, [*args, dy, dy_dot])
                 pulled = outputs[: len(chain.inputs)] if chain_options.input_gradient else []
                 if kernel:
-                    product[f"{kernel}.kernel"] = outputs[-1] + parts_of_dot.get(kernel, 0)
+                    product[f"{kernel}.kernel"] = outputs[-1]
             for name, part in zip(chain.inputs, pulled, strict=False):
                 pending.setdefault(name, []).append(part)
         return product
 
     def _tangents(
         self, run: Forward, gradients: Gradients, direction: Mapping[str, Tensor], options: kernels.Options
-    ) -> tuple[dict[str, Tensor | None], dict[str, list[Tensor]], dict[str, Tensor]]:
-        """Tangents when the kernels move along `direction`: of all values; within chains; with `dot`, the products.
+    ) -> tuple[dict[str, Tensor | None], dict[str, list[Tensor]]]:
+        """Tangents of all values when the kernels move along `direction`, and what the tangent kernels keep.
 
         Only chains through which the loss is differentiated move; None stands for zeros.
         """
         us: dict[str, Tensor | None] = {self.graph.nodes[0].name: None}
         moved: dict[str, list[Tensor]] = {}
-        dots: dict[str, Tensor] = {}
         for chain in self.chains:
             inputs = [us.get(name) for name in chain.inputs]
             alive = [u for u in inputs if u is not None]
@@ -384,19 +385,16 @@ class Network:
                 us[chain.output] = alive[0] if len(alive) == 1 else tf.add_n(alive)
             else:
                 args = self._chain_arguments(chain, run) + self._materialize(chain, inputs, run.batch)
-                args += gradients.kept[chain.output]
                 if kernel:
-                    args.append(self._direction(direction, f"{kernel}.kernel"))
-                us[chain.output], *kept = kernels.call("tangent", chain.layers, options, args)
-                if kernel and options.dot:
-                    dots[kernel] = kept.pop()
-                moved[chain.output] = kept
-        return us, moved, dots
+                    args.append(self._kernel_map(direction, f"{kernel}.kernel"))
+                us[chain.output], *moved[chain.output] = kernels.call("tangent", chain.layers, options, args)
+        return us, moved
 
     def _kernel_node(self, chain: Chain) -> str:
         """Name of the chain's layer with a kernel, "" if it has none."""
         return next((node.name for node, layer in zip(chain.nodes, chain.layers, strict=True) if layer.has_kernel), "")
 
-    def _direction(self, direction: Mapping[str, Tensor], key: str) -> Tensor:
-        value = direction.get(key)
+    def _kernel_map(self, values: Mapping[str, Tensor], key: str) -> Tensor:
+        """Zeros where a kernel has no entry."""
+        value = values.get(key)
         return tf.zeros_like(self.weights[key]) if value is None else tf.convert_to_tensor(value, self.dtype)

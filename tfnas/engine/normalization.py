@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -24,7 +25,6 @@ import tensorflow as tf
 from tfnas.engine.plan import Layer
 
 Tensor = Any
-Moments = tuple[Tensor, ...]
 BN_MODES = ("inference", "example", "batch")
 
 
@@ -57,29 +57,28 @@ class Normalized:
     @functools.cached_property
     def value(self) -> Tensor:
         """The normalised input x'."""
-        return (self.x - self.mean) * self.scale
+        return by_channel(tf.multiply, by_channel(tf.subtract, self.x, self.mean), self.scale)
 
     @functools.cached_property
     def factor(self) -> Tensor:
         """The slope of y by x at fixed statistics: gamma s."""
         return self.scale * self.gamma
 
-    def average(self, v: Tensor) -> Tensor:
-        return tf.reduce_mean(v, self.axes, keepdims=True)
-
-    def project(self, v: Tensor) -> tuple[Tensor, Moments]:
-        """The product gamma s P(v), and mean v and mean(x' v), which are none where the statistics are constants."""
+    def project(self, v: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The product gamma s P(v), and mean(x' v), which is None where the statistics are constants."""
         if self.axes is None:
-            return v * self.factor, ()
+            return by_channel(tf.multiply, v, self.factor), None
         if self.fused:
             return self._project_by_one_op(v)
-        mean, slope = self.average(v), self.average(self.value * v)
+        mean = tf.reduce_mean(v, self.axes, keepdims=True)
+        slope = tf.reduce_mean(self.value * v, self.axes, keepdims=True)
         # Few passes over maps, all else happens on channels.
-        return v * self.factor - self.value * (self.factor * slope) - self.factor * mean, (mean, slope)
+        sloped = by_channel(tf.multiply, self.value, self.factor * slope)
+        return by_channel(tf.subtract, by_channel(tf.multiply, v, self.factor) - sloped, self.factor * mean), slope
 
-    def _project_by_one_op(self, v: Tensor) -> tuple[Tensor, Moments]:
+    def _project_by_one_op(self, v: Tensor) -> tuple[Tensor, Tensor]:
         channels = self.x.shape[-1]
-        projected, slopes, sums, *_ = tf.raw_ops.FusedBatchNormGradV3(
+        projected, slopes, *_ = tf.raw_ops.FusedBatchNormGradV3(
             y_backprop=v,
             x=self.x,
             scale=self.gamma * tf.ones([channels], self.x.dtype),
@@ -88,21 +87,30 @@ class Normalized:
             reserve_space_3=tf.zeros([0], self.x.dtype),
             epsilon=self.epsilon,
         )
-        count = self.x.shape.num_elements() // channels
-        return projected, tuple(tf.reshape(total / count, self.mean.shape) for total in (sums, slopes))
+        return projected, tf.reshape(slopes / self._count, self.mean.shape)
 
-    def project_tangent(self, u: Tensor, moments_u: Moments, dy: Tensor, moments_dy: Moments, dy_dot: Tensor) -> Tensor:
-        """Tangent of `project(dy)` when x moves along u and dy along dy_dot; the moments are those of `project`.
+    @property
+    def _count(self) -> int:
+        """Values that share one mean."""
+        return self.x.shape.num_elements() // self.mean.shape.num_elements()
 
-        With v the tangent of x' and s' that of s, it is gamma times
-        s' P(dy) + s (P(dy_dot) - v mean(x' dy) - x' mean(v dy)), where v = s P(u) and s' = -s^2 mean(x' u).
+    def project_tangent(
+        self, u: Tensor, x_u: Tensor, dy: Tensor, x_dy: Tensor, dx: Tensor, dy_dot: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Tangents of dx = project(dy) and of <x, dx> when x moves along u and dy along dy_dot.
+
+        x_u and x_dy are what `project` gives with u and dy. With v = s P(u) the tangent of x' and s' = -s^2 x_u that of
+        s, the tangent of dx is gamma times s' P(dy) + s (P(dy_dot) - v x_dy - x' mean(v dy)), where
+        gamma mean(v dy) = mean(u dx). As <x', P(q)> is epsilon s^2 <x', q>, the tangent of <x, dx> needs no pass over
+        maps. Only where the statistics move.
         """
-        if self.axes is None:
-            return dy_dot * self.factor
-        (mean_u, x_u), (mean_dy, x_dy), s = moments_u, moments_dy, self.scale
-        v_dy = s * (self.average(u * dy) - mean_u * mean_dy - x_u * x_dy)
-        projected, _ = self.project(tf.add_n([dy_dot, dy * (-s * x_u), u * (-s * x_dy)]))
-        return projected - (self.x - self.mean) * (self.factor * v_dy * s)
+        s = self.scale
+        u_dx = tf.reduce_mean(u * dx, self.axes, keepdims=True)
+        parts = [dy_dot, by_channel(tf.multiply, dy, -s * x_u), by_channel(tf.multiply, u, -s * x_dy)]
+        projected, slope = self.project(tf.add_n(parts))
+        inner = tf.reduce_sum(self.epsilon * self._count * s * s * (u_dx + self.gamma * slope))
+        centred = by_channel(tf.subtract, self.x, self.mean)
+        return projected - by_channel(tf.multiply, centred, s * s * u_dx), inner
 
 
 def statistics_axes(layer: Layer, mode: str, rank: int) -> tuple[int, ...] | None:
@@ -117,7 +125,7 @@ def statistics(layer: Layer, params: dict[str, Tensor], x: Tensor, mode: str) ->
     if axes is None:
         return params["moving_mean"], params["moving_variance"]
     mean = tf.reduce_mean(x, axes, keepdims=True)
-    return mean, tf.reduce_mean(tf.square(x - mean), axes, keepdims=True)
+    return mean, tf.reduce_mean(tf.square(by_channel(tf.subtract, x, mean)), axes, keepdims=True)
 
 
 def normalize(
@@ -138,4 +146,17 @@ def forward(layer: Layer, params: dict[str, Tensor], x: Tensor, stats: tuple[Ten
     mean, variance = stats
     scale = tf.math.rsqrt(variance + layer["epsilon"])
     scale = scale * params["gamma"] if "gamma" in params else scale
-    return x * scale + (params["beta"] - mean * scale if "beta" in params else -mean * scale)
+    shift = params["beta"] - mean * scale if "beta" in params else -mean * scale
+    return by_channel(tf.add, by_channel(tf.multiply, x, scale), shift)
+
+
+def by_channel(op: Callable[[Tensor, Tensor], Tensor], x: Tensor, values: Tensor) -> Tensor:
+    """op(x, values) for values [C], [1, 1, 1, C] or [N, 1, 1, C] of maps x [N, H, W, C].
+
+    Each row of W C numbers meets a row of values: where channels are few, twice as fast as to broadcast C values.
+    """
+    if len(x.shape) != 4:
+        return op(x, values)
+    count, height, width, channels = x.shape
+    rows = tf.tile(tf.reshape(values, [-1, 1, channels]), [1, 1, width])
+    return tf.reshape(op(tf.reshape(x, [count, height, width * channels]), rows), x.shape)
