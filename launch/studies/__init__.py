@@ -63,6 +63,7 @@ STUDIES = {
             correlation.fig5,
             kernels=("nngp", "ntk"),
             paper_size=1000,
+            small_size=16,
             n_train=(100,),
             n_val=(1000,),
             deviations="the tangent kernel is the sum over logits divided by their number (the paper does not say)",
