@@ -194,6 +194,7 @@ def test_fig5_compares_both_kernels_on_the_networks_that_both_have_scored(table,
     assert set(found.index) == {f"{kernel}(100, 1000, {e})" for kernel in ("NNGP", "NTK") for e in (1, 4)}
     assert found["ours"].to_dict() == pytest.approx(dict.fromkeys(found.index, 1) | {"NTK(100, 1000, 4)": -1})
     assert (found["n"] == N - 2).all()
+    assert found["pflop"].notna().to_dict() == {name: name.startswith("NNGP") for name in found.index}
     assert found["paper"].dropna().to_dict() == {"NTK(100, 1000, 1)": 0.315, "NNGP(100, 1000, 1)": 0.3361}
     peak = one(rows, "ensemble of the highest tau", "NTK(100, 1000)")
     assert (peak["ours"], peak["paper"]) == (1, 1)

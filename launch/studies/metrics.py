@@ -118,7 +118,7 @@ def inference(
     """
     found = sorted(Setting(*column) for column in scores.columns if column[0] == kernel)
     return [
-        Metric(setting.name, scores[setting].to_numpy(float), nngp_pflop(setting, settings), setting)
+        Metric(setting.name, scores[setting].to_numpy(float), inference_pflop(setting, settings), setting)
         for setting in found
         if (setting.bn_momentum == 0) == ablation
     ]
@@ -138,8 +138,10 @@ def size(table: pd.DataFrame) -> Metric:
     return Metric("parameters", table["params"].to_numpy(float))
 
 
-def nngp_pflop(setting: Setting, settings: Settings) -> float:
-    """Cost of an inference score, equation (4) as printed."""
+def inference_pflop(setting: Setting, settings: Settings) -> float:
+    """Cost of an NNGP score, equation (4) as printed; NaN for the tangent kernel, of which the paper has no formula."""
+    if setting.kernel != "nngp":
+        return math.nan
     flops = cost.nngp_flops(
         settings.flops,
         setting.n_train,
