@@ -21,7 +21,14 @@ def block_slices(count: int, block: int) -> list[slice]:
 
 
 def tangent_kernel(
-    network: Network, images: np.ndarray, bn: str, *, kernel: str = "sum_logits", params: str = "all", block: int = 0
+    network: Network,
+    images: np.ndarray,
+    bn: str,
+    *,
+    kernel: str = "sum_logits",
+    params: str = "all",
+    block: int = 0,
+    reducer: str = "gram",
 ) -> np.ndarray:
     """Gram matrix of the per-example gradients of the logits, in float64.
 
@@ -34,14 +41,17 @@ def tangent_kernel(
             over single logits, [N, N]; "full": all pairs of (example, logit), [N C, N C], logits fastest.
         params: "kernels", "te_nas" or "all".
         block: examples whose gradients are held at once (0: all). The result does not depend on it.
+        reducer: "gram", or "quick_gram" whose products are float32 where the network is; of examples that do not see
+            one another.
 
     Raises:
         InputError: an unknown kernel.
     """
     if kernel not in KERNELS:
         raise unknown("kernel", kernel, KERNELS)
-    gram = _coupled_gram if network.couples_examples(bn) else _independent_gram
-    return gram(network, np.asarray(images), bn, kernel, params, block)
+    if network.couples_examples(bn):
+        return _coupled_gram(network, np.asarray(images), bn, kernel, params, block)
+    return _independent_gram(network, np.asarray(images), bn, kernel, params, block, reducer)
 
 
 def _cotangents(kernel: str, classes: int) -> np.ndarray:
@@ -50,7 +60,7 @@ def _cotangents(kernel: str, classes: int) -> np.ndarray:
 
 
 def _independent_gram(
-    network: Network, images: np.ndarray, bn: str, kernel: str, params: str, block: int
+    network: Network, images: np.ndarray, bn: str, kernel: str, params: str, block: int, reducer: str
 ) -> np.ndarray:
     """Examples do not see one another: one pass gives the gradients of a block, the Gram matrix inside the kernels."""
     count, classes = len(images), network.graph.num_classes
@@ -67,15 +77,17 @@ def _independent_gram(
         if first == second and len(slices) > 1:
             continue  # the diagonal comes with the pairs
         members = np.unique(np.r_[first, second])
-        gram[np.ix_(members, members)] = _gram_of(network, images[members], bn, cotangents[members], params)
+        gram[np.ix_(members, members)] = _gram_of(network, images[members], bn, cotangents[members], params, reducer)
     return gram
 
 
-def _gram_of(network: Network, images: np.ndarray, bn: str, cotangents: np.ndarray, params: str) -> np.ndarray:
+def _gram_of(
+    network: Network, images: np.ndarray, bn: str, cotangents: np.ndarray, params: str, reducer: str
+) -> np.ndarray:
     run = network.forward(images, bn, dead_branches=False)
     total = np.zeros((len(images), len(images)))
     for i in range(cotangents.shape[1]):
-        pulled = network.backward(run, cotangents[:, i], form="example", params=params, reducer="gram")
+        pulled = network.backward(run, cotangents[:, i], form="example", params=params, reducer=reducer)
         total += sum(value.numpy() for value in pulled.reduced.values())
     return total
 
@@ -137,6 +149,6 @@ def train_val_kernels(
     rows = []
     for part in block_slices(len(val), block):
         images = np.concatenate([train, val[part]])
-        gram = tangent_kernel(network, images, bn, kernel=kernel)
+        gram = tangent_kernel(network, images, bn, kernel=kernel, reducer="quick_gram")
         rows.append(gram[count:, :count])
     return gram[:count, :count], np.concatenate(rows)
