@@ -68,7 +68,7 @@ BAD_INPUT = {
         "--output=OUT --num_archs=2 --dtype=float16": "float32|float64",
         "--output=OUT --num_archs=2 --dataset=synthetic --train_split=tset": "'tset'",
         "--output=OUT --num_archs=2 --dataset=synthetic --train_split=train --val_split=test --n_val=9999": "9999",
-        "--output=OUT --num_archs=2 --n_train=1000 --n_val=10": "examples of class",
+        "--output=OUT --num_archs=2 --n_train=1140 --n_val=10": "examples of class",
         "--output=OUT --num_archs=2 --init=xavi": "'xavi'",
         "--output=OUT --num_archs=2 --shard=2/2": "'2/2'",
         "--output=OUT --archs=OUT/missing.txt": "missing.txt",
