@@ -138,7 +138,6 @@ def test_golden_nngp(shared):
     assert len(expected) >= 4
 
 
-# With 3 classes there are few enough columns that eigenvectors of the tridiagonal form serve; with 10 those of K.
 @pytest.mark.parametrize("classes", [3, 10])
 @pytest.mark.parametrize(("n", "d", "method"), [(200, 40, "feature space"), (200, 150, "sample space")])
 @pytest.mark.parametrize("kind", KINDS)

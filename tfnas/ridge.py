@@ -303,45 +303,22 @@ def _factorise(matrix: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, Calla
     `matrix` [m, m] is read in its lower triangle and, in Fortran order, overwritten. What `right` [m, C] holds of its
     null space is dropped. About 24 m^2 bytes are held at once, `matrix` among them.
     """
-    values, vectors, rotate = _eigen(matrix, len(REGULARIZERS) * right.shape[1])
+    from scipy.linalg import blas, eigh
+
+    # Products by SciPy's BLAS, too: NumPy has its own, whose threads would get in the way of the decomposition's.
+    # Cheaper than twenty Cholesky solves at every order from 100 to 4000. Householder's tridiagonal form alone would do
+    # and is cheaper still on one thread, but LAPACK then solves on one thread only.
+    values, vectors = eigh(matrix, driver="evd", overwrite_a=True, check_finite=False)
     null = np.abs(values) <= _ROUNDING * np.abs(values).max()
     values[null] = 0.0
-    right = vectors.T @ rotate(right, "T")
+    right = blas.dgemm(1.0, vectors, right, trans_a=True)
     right[null] = 0.0
 
     def solve(shifts: np.ndarray) -> np.ndarray:
         scaled = right[:, None, :] / (values[:, None] + shifts)[:, :, None]
-        return rotate(vectors @ scaled.reshape(len(right), -1), "N")
+        return blas.dgemm(1.0, vectors, scaled.reshape(len(right), -1))
 
     return values, solve
-
-
-def _eigen(matrix: np.ndarray, columns: int) -> tuple[np.ndarray, np.ndarray, Callable[[np.ndarray, str], np.ndarray]]:
-    """Values, V and Q with matrix = Q V diag(values) V^T Q^T, Q as a function: (B, "N") to Q B, (B, "T") to Q^T B.
-
-    Householder reflections make Q^T matrix Q tridiagonal, and V holds the eigenvectors of that. The product Q V, those
-    of the matrix itself, is not formed unless there are `columns` enough to apply it to that it pays.
-    """
-    from scipy.linalg import eigh, eigh_tridiagonal, lapack
-
-    # Seconds of processor time, one thread, random ReLU features, 10 classes, 20 regularisers, order 500, 1000, 2000,
-    # 4000: tridiagonal 0.023, 0.11, 0.8, 7.5; eigh 0.027, 0.16, 1.3, 11; twenty Cholesky solves 0.033, 0.21, 1.4, 10 or
-    # more; all 0.001 at 100. Solving with the shifted tridiagonal matrix, without V, takes half as long again, but
-    # then null directions add noise.
-    if len(matrix) <= 2 * columns:
-        values, vectors = eigh(matrix, driver="evd", overwrite_a=True, check_finite=False)
-        return values, vectors, lambda right, _: right
-    lwork = int(lapack.dsytrd_lwork(len(matrix), lower=1)[0])
-    packed, diagonal, off_diagonal, tau, _ = lapack.dsytrd(matrix, lower=1, lwork=lwork, overwrite_a=1)
-    values, vectors = eigh_tridiagonal(diagonal, off_diagonal, check_finite=False)
-    reflectors = np.asfortranarray(packed[1:, :-1])
-
-    def rotate(right: np.ndarray, trans: str) -> np.ndarray:
-        work = 64 * (right.shape[1] + 65)  # LAPACK's blocks are at most 64 wide
-        rotated = lapack.dormqr("L", trans, reflectors, tau, right[1:], work)[0]
-        return np.concatenate([right[:1], rotated])  # the reflections leave the first row alone
-
-    return values, vectors, rotate
 
 
 def _evaluate(fit: Fit, rows: Sequence[np.ndarray], labels: np.ndarray, regularizers: np.ndarray) -> Sweep:
