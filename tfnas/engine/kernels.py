@@ -40,6 +40,7 @@ class Options:
             `reducer`.
         params: one of `PARAMETER_SETS`.
         reducer: of per-example gradients, one of `REDUCERS`.
+        anchors: of a Gram matrix the rows of the first so many examples alone; 0: all rows.
         fisher: whether the backward kernel also gives the Fisher saliency of its kernel layer.
         keep: whether it also gives what the tangent kernels need: in the order of the layers the cotangent of the
             kernel layer's output and the slope of each BN's cotangent (see :meth:`Normalized.project`).
@@ -55,6 +56,7 @@ class Options:
     form: str = "none"
     params: str = "kernels"
     reducer: str = ""
+    anchors: int = 0
     fisher: bool = False
     keep: bool = False
     input_gradient: bool = True
@@ -253,14 +255,15 @@ def _parameter_gradients(entry: _Seen, dy: Tensor, options: Options, wanted: lis
         if name == "kernel":
             x = entry.inputs[0]
             if by_example:
-                gradients.append(reducer.reduce(layer, list(convolution.example_kernel_gradients(layer, x, dy))))
+                slabs = list(convolution.example_kernel_gradients(layer, x, dy))
+                gradients.append(reducer.reduce(layer, slabs, options.anchors))
             else:
                 gradients.append(convolution.kernel_gradient(layer, x, entry.params["kernel"], dy))
             continue
         values = dy * entry.norm.value if name == "gamma" else dy
         axes = list(range(1 if by_example else 0, len(values.shape) - 1))
         values = tf.reduce_sum(values, axes) if axes else values
-        gradients.append(reducer.reduce(None, [values]) if by_example else values)
+        gradients.append(reducer.reduce(None, [values], options.anchors) if by_example else values)
     return gradients
 
 
@@ -364,11 +367,11 @@ class Reducer:
     """What becomes of per-example gradients inside the kernel that makes them.
 
     Attributes:
-        reduce: (layer or None, slabs [N, ...] of one parameter) -> tensor; the layer is given for kernels.
+        reduce: (layer or None, slabs [N, ...] of one parameter, anchors) -> tensor; the layer is given for kernels.
         combine: the reduced gradients of all parameters of a chain -> one tensor.
     """
 
-    reduce: Callable[[Layer | None, list[Tensor]], Tensor]
+    reduce: Callable[[Layer | None, list[Tensor], int], Tensor]
     combine: Callable[[list[Tensor]], Tensor]
 
 
@@ -376,31 +379,33 @@ def _flat(slab: Tensor) -> Tensor:
     return tf.reshape(slab, [slab.shape[0], -1])
 
 
-def _sign_sums(layer: Layer | None, slabs: list[Tensor]) -> Tensor:
+def _sign_sums(layer: Layer | None, slabs: list[Tensor], anchors: int) -> Tensor:
     return tf.concat([tf.reduce_sum(tf.sign(_flat(slab)), 0) for slab in slabs], 0)
 
 
-def _gram(layer: Layer | None, slabs: list[Tensor]) -> Tensor:
+def _gram(layer: Layer | None, slabs: list[Tensor], anchors: int) -> Tensor:
     total = 0.0
     for slab in slabs:
-        rows = tf.cast(_flat(slab), tf.float64)
-        total = total + tf.matmul(rows, rows, transpose_b=True)
+        total = total + _products(tf.cast(_flat(slab), tf.float64), anchors)
     return total
 
 
-def _quick_gram(layer: Layer | None, slabs: list[Tensor]) -> Tensor:
-    rows = [_flat(slab) for slab in slabs]
-    return tf.add_n([tf.cast(tf.matmul(row, row, transpose_b=True), tf.float64) for row in rows])
+def _quick_gram(layer: Layer | None, slabs: list[Tensor], anchors: int) -> Tensor:
+    return tf.add_n([tf.cast(_products(_flat(slab), anchors), tf.float64) for slab in slabs])
 
 
-def _rows(layer: Layer | None, slabs: list[Tensor]) -> Tensor:
+def _products(rows: Tensor, anchors: int) -> Tensor:
+    return tf.matmul(rows[:anchors] if anchors else rows, rows, transpose_b=True)
+
+
+def _rows(layer: Layer | None, slabs: list[Tensor], anchors: int) -> Tensor:
     return _flat(slabs[0] if layer is None else convolution.stack_slabs(layer, slabs))
 
 
 REDUCERS = {
     # Per weight, the sum over examples of the sign of its gradient: [P].
     "sign_sums": Reducer(_sign_sums, lambda parts: tf.concat(parts, 0)),
-    # Gram matrix of the per-example gradients, float64: [N, N].
+    # Gram matrix of the per-example gradients, float64: [N, N], or [anchors, N].
     "gram": Reducer(_gram, tf.add_n),
     # The same with products in the precision of the gradients, a fourth of the cost; sums over slabs are float64.
     "quick_gram": Reducer(_quick_gram, tf.add_n),

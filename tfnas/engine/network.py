@@ -233,6 +233,7 @@ class Network:
         form: str = "batch",
         params: str = "kernels",
         reducer: str = "",
+        anchors: int = 0,
         fisher: bool = False,
         keep: bool = False,
         inputs: bool = False,
@@ -247,7 +248,8 @@ class Network:
             form: what becomes of parameter gradients: "none", "batch" (summed over examples) or "example" (given to
                 `reducer` one example at a time; only where BN does not couple examples).
             params: which parameters: "kernels", "te_nas" or "all".
-            reducer: "sign_sums", "gram" or "rows".
+            reducer: "sign_sums", "gram", "quick_gram" or "rows".
+            anchors: rows of a Gram matrix that are wanted, 0 for all: those of the first so many examples.
             fisher: whether to compute Fisher saliencies.
             keep: whether to keep what :meth:`hessian_product` needs.
             inputs: whether the gradient of the node at which the pass stops is wanted.
@@ -261,7 +263,14 @@ class Network:
             raise ValueError(f"BN mode {run.bn!r} couples the examples: per-example gradients need a pass for each")
         gradients = Gradients()
         options = kernels.Options(
-            bn=run.bn, form=form, params=params, reducer=reducer, fisher=fisher, keep=keep, jit=self.jit
+            bn=run.bn,
+            form=form,
+            params=params,
+            reducer=reducer,
+            anchors=anchors,
+            fisher=fisher,
+            keep=keep,
+            jit=self.jit,
         )
         pending: dict[str, list[Tensor]] = {start or self.graph.output: [tf.convert_to_tensor(cotangent, self.dtype)]}
         source = stop or self.graph.nodes[0].name
@@ -295,7 +304,7 @@ class Network:
             options = dataclasses.replace(options, fisher=False)
         wanted = kernels.wanted_params(chain.layers, options)
         if not wanted:
-            options = dataclasses.replace(options, form="none", reducer="")
+            options = dataclasses.replace(options, form="none", reducer="", anchors=0)
         outputs = iter(kernels.call("backward", chain.layers, options, [*self._chain_arguments(chain, run), dy]))
         pulled = [next(outputs) for _ in chain.inputs] if options.input_gradient else []
         if options.fisher:
