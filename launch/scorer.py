@@ -119,7 +119,7 @@ class Scorer:
                 names,
                 make_options(self.config, seed),
                 second=self.second,
-                rebuild=lambda **changes: self._graph(arch, **changes),
+                thin=lambda **changes: self._graph(arch, width=self.space.min_width, **changes),
             )
             values = {name: (found[name].score, found[name].status, found[name].message) for name in names}
             spent = {name: found[name].seconds for name in names}

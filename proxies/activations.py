@@ -38,15 +38,15 @@ def naswot(passes: Passes) -> float:
 def linear_regions(passes: Passes) -> float:
     """Number of distinct codes of all ReLU units together, over images of noise (TE-NAS, Chen et al., ICLR 2021).
 
-    1,000 images of noise. Where the architecture can be rebuilt, on a network of width 1 and depth 1 with 4x4 images:
-    a wide network tells all images apart and the count says nothing. Deviation: the reference cuts the network down
-    to one stage without stem, on 3x3 images.
+    1,000 images of noise. Where the architecture can be rebuilt, on a network of depth 1 as narrow as its space allows,
+    with 4x4 images: a wide network tells all images apart and the count says nothing. Deviation: the reference cuts the
+    network down to one stage without stem, on 3x3 images.
     """
     from tfnas import weights
     from tfnas.engine import Network
 
-    if passes.rebuild is not None:
-        graph = passes.rebuild(width=1, depth=1, input_shape=(*_REGION_SHAPE, passes.graph.input_shape[-1]))
+    if passes.thin is not None:
+        graph = passes.thin(depth=1, input_shape=(*_REGION_SHAPE, passes.graph.input_shape[-1]))
         arrays = weights.initialize(graph, "kaiming_normal", passes.rng("regions").integers(2**62))
     else:
         graph, arrays = passes.graph, passes.weights

@@ -31,8 +31,8 @@ class Passes:
         options: settings.
         extras: what the proxies asked for need collected ("codes", "fisher", "hessian").
         second: a second batch (images, labels), for ZiCo.
-        rebuild: network keywords -> the graph of the same architecture with these changed, for proxies published on a
-            network of another size.
+        thin: network keywords -> the graph of the same architecture, as narrow as its space allows and with these
+            changed, for proxies published on a small network.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Passes:
         options: Options,
         extras: frozenset[str] = frozenset(),
         second: tuple[np.ndarray, np.ndarray] | None = None,
-        rebuild: Callable[..., Graph] | None = None,
+        thin: Callable[..., Graph] | None = None,
     ) -> None:
         self.graph = graph
         self.weights = weights
@@ -53,7 +53,7 @@ class Passes:
         self.options = options
         self.extras = extras
         self.second = second
-        self.rebuild = rebuild
+        self.thin = thin
         self.bn = ""  # of the proxy being computed
         self._memory: dict[object, Any] = {}
 

@@ -68,7 +68,7 @@ def evaluate(
     options: Options | None = None,
     *,
     second: tuple[Any, Any] | None = None,
-    rebuild: Callable[..., Graph] | None = None,
+    thin: Callable[..., Graph] | None = None,
 ) -> dict[str, Outcome]:
     """Scores of a layer graph with its status, one outcome a proxy; a failure of one leaves the others alone.
 
@@ -80,8 +80,8 @@ def evaluate(
         proxies: names.
         options: settings, by default those of the papers.
         second: a second batch (images, labels) for ZiCo, by default the halves of the first serve as two.
-        rebuild: network keywords -> graph of the same architecture with these changed; proxies that are published on a
-            smaller network (linear regions) use it where it is given.
+        thin: network keywords -> graph of the same architecture, as narrow as its space allows and with these changed;
+            proxies that are published on a smaller network (linear regions) use it where it is given.
 
     Raises:
         InputError: an unknown proxy, images or labels that do not fit the network.
@@ -92,7 +92,7 @@ def evaluate(
     from proxies.passes import Passes
 
     extras = frozenset().union(*(entry.extras for entry in wanted))
-    passes = Passes(graph, weights, images, labels, options, extras, second, rebuild)
+    passes = Passes(graph, weights, images, labels, options, extras, second, thin)
     return {entry.name: _outcome(entry, passes) for entry in wanted}
 
 

@@ -90,6 +90,7 @@ class Space(abc.ABC, Generic[ArchitectureT]):
         size: number of architectures as the publication counts them.
         init: scheme of the published initial weights, one of `tfnas.weights.SCHEMES`.
         any_stages: whether networks of another number of stages than the published exist.
+        min_width: the least width with which all architectures have a network.
     """
 
     name: ClassVar[str]
@@ -98,6 +99,7 @@ class Space(abc.ABC, Generic[ArchitectureT]):
     size: ClassVar[int]
     init: ClassVar[str] = "torch"
     any_stages: ClassVar[bool] = False
+    min_width: ClassVar[int] = 1
 
     @abc.abstractmethod
     def sample(self, rng: np.random.Generator) -> ArchitectureT:

@@ -102,6 +102,7 @@ class NASBench101(Space[Cell]):
     size = 423_624
     init = "tensorflow"
     any_stages = True
+    min_width = MAX_EDGES // 2  # vertices that may share the output's channels: each costs two edges
 
     def sample(self, rng: np.random.Generator) -> Cell:
         """The benchmark's random_spec: fair bits and uniform labels on 7 vertices until the cell is valid.

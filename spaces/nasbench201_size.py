@@ -53,6 +53,7 @@ class NASBench201Size(Space[Widths]):
     )
     flavours = ("tiny",)
     size = len(WIDTHS) ** len(_BLOCKS)
+    min_width = 0
 
     def sample(self, rng: np.random.Generator) -> Widths:
         return Widths(tuple(WIDTHS[i] for i in rng.integers(len(WIDTHS), size=len(_BLOCKS))))

@@ -36,7 +36,7 @@ ROUND_OFF = {
 
 def evaluate(names, arch=case.MIXED, images=None, labels=LABELS, **options):
     images = case.images() if images is None else images
-    keywords = {key: options.pop(key) for key in ("second", "rebuild") if key in options}
+    keywords = {key: options.pop(key) for key in ("second", "thin") if key in options}
     return proxies.evaluate(
         case.graph(arch), case.weights(arch), images, labels, names, proxies.Options(**options), **keywords
     )
@@ -188,24 +188,24 @@ def test_options_of_the_tangent_kernel():
         assert found[-1][name].score == pytest.approx(few[name].score, rel=1e-9)
 
 
-def test_rebuilt_network_of_linear_regions():
+def test_thin_network_of_linear_regions():
     """Where the architecture can be rebuilt, the score is that of the small network: the given weights do not count."""
     asked = []
 
-    def rebuild(**network):
+    def thin(**network):
         asked.append(network)
-        return case.SPACE.layer_graph(case.SPACE.parse(case.MIXED), **case.NETWORK | network)
+        return case.SPACE.layer_graph(case.SPACE.parse(case.MIXED), **case.NETWORK | {"width": 1} | network)
 
-    one = evaluate(["linear_regions"], rebuild=rebuild)["linear_regions"]
+    one = evaluate(["linear_regions"], thin=thin)["linear_regions"]
     other = proxies.evaluate(
         case.graph(),
         {key: value + 1 for key, value in case.weights().items()},
         case.images(),
         LABELS,
         ["linear_regions"],
-        rebuild=rebuild,
+        thin=thin,
     )["linear_regions"]
-    assert asked[0] == {"width": 1, "depth": 1, "input_shape": (4, 4, 3)}
+    assert asked[0] == {"depth": 1, "input_shape": (4, 4, 3)}
     assert one.status == "ok"
     assert one.score == other.score
     assert 1 < one.score <= 1000

@@ -357,6 +357,14 @@ def test_another_process_gives_the_same_bits(everything, tmp_path):
     assert same(records.read(tmp_path / "out", stable=True), everything.drop(columns=list(records.HOST)))
 
 
+@pytest.mark.parametrize("name", spaces.names())
+def test_proxies_that_are_published_on_a_thin_network_score_every_space(name, tmp_path):
+    space = spaces.get(name)
+    archs = [str(arch) for arch in space.sample_distinct(np.random.default_rng(0), 3)]
+    settings = {"space": name, "width": None, "proxies": ("linear_regions",)}
+    assert set(run(tmp_path, archs, None, **settings)["status"]) == {"ok"}
+
+
 def test_every_option_that_changes_a_proxy_is_in_its_records():
     """For each setting the proxies whose score moves with it are those that record it, or fewer."""
     other = {"kernel": "trace", "params": "all", "prescribed_init": False, "noise_repeats": 1}

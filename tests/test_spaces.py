@@ -243,6 +243,12 @@ class TestNetworks:
         assert not np.array_equal(first, kernel(seed=2))
         assert not np.array_equal(first, kernel(seed=1, init="gaussian"))
 
+    def test_least_width(self, space, samples):
+        """No architecture is too wide for it, and the network is at most as large as the published one."""
+        for arch in samples:
+            thin = space.layer_graph(arch, width=space.min_width, **_IMAGE)
+            assert thin.count_params() <= space.layer_graph(arch, **_IMAGE).count_params()
+
     def test_settings(self, space, samples):
         assert space.config() == space.published == space.config(depth=None, flavour=None)
         config = space.config(classes=7, input_shape=[16, 16, 1], bn_momentum=0.5, bn_epsilon=0.1)

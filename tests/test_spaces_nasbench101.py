@@ -384,6 +384,14 @@ class TestNetworks:
             )
         assert graph.by_name["stack1.downsample"].shape == (16, 16, 8)
 
+    def test_least_width(self):
+        """As many vertices as can share the output's channels get one each."""
+        cell = "conv3x3~0|conv3x3~0|conv3x3~0|conv3x3~0|output~1234"
+        graph = _SPACE.layer_graph(cell, width=_SPACE.min_width, depth=1)
+        assert graph.by_name["stack0.module0.vertex_1.Conv3x3-BN-ReLU.relu"].shape[-1] == 1
+        with pytest.raises(InputError, match="4 vertices of the cell share its output"):
+            _SPACE.layer_graph(cell, width=_SPACE.min_width - 1, depth=1)
+
     def test_keras_model(self):
         model = _SPACE.build(_INCEPTION, width=8, depth=1, input_shape=(8, 8, 3))
         norms = [layer for layer in model.layers if type(layer).__name__ == "BatchNormalization"]
