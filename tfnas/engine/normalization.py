@@ -155,8 +155,6 @@ def by_channel(op: Callable[[Tensor, Tensor], Tensor], x: Tensor, values: Tensor
 
     Each row of W C numbers meets a row of values: where channels are few, twice as fast as to broadcast C values.
     """
-    if len(x.shape) != 4:
-        return op(x, values)
-    count, height, width, channels = x.shape
-    rows = tf.tile(tf.reshape(values, [-1, 1, channels]), [1, 1, width])
-    return tf.reshape(op(tf.reshape(x, [count, height, width * channels]), rows), x.shape)
+    if len(x.shape) == 4:
+        values = tf.tile(values if len(values.shape) == 4 else values[None, None, None], [1, 1, x.shape[2], 1])
+    return op(x, values)
