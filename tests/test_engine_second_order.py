@@ -153,7 +153,7 @@ def test_one_op_projects_as_the_formulas_do(has_gamma):
         norm = normalization.normalize(layer, params, x, stats, "batch", jit)
         assert norm.fused == (dtype == "float32" and not jit)
         (moved, x_u), (pulled, x_dy) = norm.project(u), norm.project(dy)
-        bent, inner = norm.project_tangent(u, x_u, dy, x_dy, pulled, dy_dot)
+        bent, inner = norm.project_tangent(u, x_u, pulled, x_dy, dy_dot)
         found.append([moved, x_u, pulled, x_dy, bent, inner])
         if dtype == "float64":
             close(inner, tf.reduce_sum(u * pulled + x * bent))

@@ -352,7 +352,7 @@ def _backward_tangent(layers: Layers, options: Options, args: list[Tensor]) -> l
             cotangents = [convolution.input_gradient(layer, x, kernel, dz)]
         elif layer.op == "batch_norm" and pulled[i] is not None:
             dx = pulled[i - 1] if i and layers[i - 1].has_kernel else entry.norm.project(dy)[0]
-            tangent, inner_dot = entry.norm.project_tangent(us[0], moved[i], dy, pulled[i], dx, dy_dot)
+            tangent, inner_dot = entry.norm.project_tangent(us[0], moved[i], dx, pulled[i], dy_dot)
             tangents, cotangents = [tangent], [dx]
         elif layer.op == "batch_norm":
             tangents, cotangents = ([entry.norm.project(value)[0]] for value in (dy_dot, dy))

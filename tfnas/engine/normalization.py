@@ -95,7 +95,7 @@ class Normalized:
         return self.x.shape.num_elements() // self.mean.shape.num_elements()
 
     def project_tangent(
-        self, u: Tensor, x_u: Tensor, dy: Tensor, x_dy: Tensor, dx: Tensor, dy_dot: Tensor
+        self, u: Tensor, x_u: Tensor, dx: Tensor, x_dy: Tensor, dy_dot: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Tangents of dx = project(dy) and of <x, dx> when x moves along u and dy along dy_dot.
 
@@ -106,11 +106,11 @@ class Normalized:
         """
         s = self.scale
         u_dx = tf.reduce_mean(u * dx, self.axes, keepdims=True)
-        parts = [dy_dot, by_channel(tf.multiply, dy, -s * x_u), by_channel(tf.multiply, u, -s * x_dy)]
-        projected, slope = self.project(tf.add_n(parts))
-        inner = tf.reduce_sum(self.epsilon * self._count * s * s * (u_dx + self.gamma * slope))
+        projected, slope = self.project(dy_dot + by_channel(tf.multiply, u, -s * x_dy))
+        inner = tf.reduce_sum(self.epsilon * self._count * s * s * (u_dx + self.gamma * (slope - s * x_u * x_dy)))
         centred = by_channel(tf.subtract, self.x, self.mean)
-        return projected - by_channel(tf.multiply, centred, s * s * u_dx), inner
+        parts = [projected, by_channel(tf.multiply, dx, -s * x_u), by_channel(tf.multiply, centred, -s * s * u_dx)]
+        return tf.add_n(parts), inner
 
 
 def statistics_axes(layer: Layer, mode: str, rank: int) -> tuple[int, ...] | None:
@@ -125,7 +125,7 @@ def statistics(layer: Layer, params: dict[str, Tensor], x: Tensor, mode: str) ->
     if axes is None:
         return params["moving_mean"], params["moving_variance"]
     mean = tf.reduce_mean(x, axes, keepdims=True)
-    return mean, tf.reduce_mean(tf.square(by_channel(tf.subtract, x, mean)), axes, keepdims=True)
+    return mean, tf.reduce_mean(by_channel(tf.math.squared_difference, x, mean), axes, keepdims=True)
 
 
 def normalize(
