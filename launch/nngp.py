@@ -71,6 +71,11 @@ class Config(Networks):
         if self.bn_momentum is not None and not 0 <= self.bn_momentum <= 1:
             raise InputError(f"--bn_momentum must lie in [0, 1]. Received: {self.bn_momentum}")
         self.regularizer_values()
+        if self.kernel == "ntk" and self.strategy != "cpu":
+            raise InputError(
+                f"--kernel=ntk runs on one device. Received: --strategy={self.strategy}. Allowed: cpu; "
+                "--shard=i/n spreads the architectures over processes"
+            )
         super().check()
         from tfnas import data
 

@@ -187,6 +187,16 @@ def test_synthetic_images_are_standard_normal():
     )
 
 
+def test_parts_of_synthetic_splits_have_the_sizes_of_tfds():
+    sizes = [data.split_size("synthetic", split) for split in ("train[:80%]", "train[80%:]", "train+test")]
+    assert sizes == [3277, 819, 5120]
+    parts = [data.batch("synthetic", split, 4, 7)[0] for split in ("train[:80%]", "train[80%:]", "train")]
+    assert len({part.tobytes() for part in parts}) == 3
+    for split in ("train[:x]", "train[:9999]", "", "validation[:5]"):
+        with pytest.raises(InputError, match=r"Unknown split of synthetic.*Allowed: test, train"):
+            data.batch("synthetic", split, 4, 7)
+
+
 def test_black_is_a_stored_zero(digits_dir):
     source = data.info("digits")
     images, _ = data.load("digits", "test", data_dir=digits_dir)

@@ -210,9 +210,22 @@ def _balanced_positions(source: Source, split: str, labels: np.ndarray, size: in
 
 
 def _synthetic_size(source: Source, split: str) -> int:
-    if split not in _SYNTHETIC_SIZES:
-        raise errors.unknown(f"split of {source.name}", split, _SYNTHETIC_SIZES)
-    return _SYNTHETIC_SIZES[split]
+    """Number of examples; every part of a split, as TFDS writes it, is noise of its own."""
+    if split in _SYNTHETIC_SIZES:
+        return _SYNTHETIC_SIZES[split]
+    import tensorflow_datasets as tfds
+
+    def description(name: str, size: int) -> tfds.core.SplitInfo:
+        files = tfds.core.ShardedFileTemplate(
+            dataset_name=source.name, split=name, data_dir="", filetype_suffix="tfrecord"
+        )
+        return tfds.core.SplitInfo(name=name, shard_lengths=[size], num_bytes=0, filename_template=files)
+
+    splits = tfds.core.SplitDict([description(name, size) for name, size in _SYNTHETIC_SIZES.items()])
+    try:
+        return splits[split].num_examples
+    except (KeyError, ValueError):
+        raise errors.unknown(f"split of {source.name}", split, _SYNTHETIC_SIZES) from None
 
 
 def _synthetic(source: Source, size: int, seed: int, balanced: bool) -> tuple[np.ndarray, np.ndarray]:
