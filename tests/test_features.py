@@ -192,6 +192,15 @@ def test_batches_padding_and_order_do_not_matter(name):
     assert features.extract(graph, arrays, x[:0]).shape == (0, expected.shape[1])
 
 
+def test_batches_that_overlap_give_the_bits_of_one_after_the_other():
+    graph, arrays = network("nasbench101")
+    x = images(40)
+    folded = Network(*features.fold_batch_norm(graph, arrays))
+    alone = [folded.forward(x[i : i + 4], "inference", keep=False).values[graph.features] for i in range(0, 40, 4)]
+    for _ in range(3):
+        assert np.array_equal(features.extract(graph, arrays, x, batch_size=4), np.concatenate(alone))
+
+
 def test_features_that_overflow_are_left_to_the_caller():
     graph = plain("gap")
     arrays = random_weights(graph)

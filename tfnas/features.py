@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -123,8 +124,9 @@ def extract(
         graph: the network; `graph.features` names the layer.
         weights: arrays by "<node>.<param>", with the moving statistics to use.
         images: [N, H, W, C].
-        batch_size: images that run at once on each device; N is padded to a multiple of it (and of the number of
-            devices), so that all batches are of one shape, and what the padding gives is dropped.
+        batch_size: images that run at once on each device (on one device two batches overlap); N is padded to a
+            multiple of it (and of the number of devices), so that all batches are of one shape, and what the padding
+            gives is dropped.
         dtype: of the arithmetic and of the features, "float32" or "float64".
         strategy: shares the images among its devices, see `tfnas.devices`; every process gets the features of all. By
             default one device takes them all.
@@ -140,12 +142,17 @@ def extract(
     if strategy is not None:
         return _replicas(graph, batch_size, dtype, strategy)(weights, images)
     network = Network(graph, weights, dtype=dtype)
-    features = []
-    for start in range(0, len(images), batch_size):
+
+    def of_batch(start: int) -> np.ndarray:
         block = images[start : start + batch_size]
         run = network.forward(_padded(block, batch_size), "inference", keep=False)
-        features.append(run.values[graph.features].numpy()[: len(block)])
-    return np.concatenate(features)
+        return run.values[graph.features].numpy()[: len(block)]
+
+    first, *rest = range(0, len(images), batch_size)
+    traced = of_batch(first)
+    # A second batch works where the first leaves the device waiting: between kernels, in ops of one thread.
+    with ThreadPoolExecutor(2) as pool:
+        return np.concatenate([traced, *pool.map(of_batch, rest)])
 
 
 def forward(graph: Graph, weights: Mapping[str, Tensor], images: Tensor) -> Tensor:
