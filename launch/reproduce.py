@@ -223,7 +223,7 @@ def _print(config: Config, recipe: experiments.Recipe, table: pd.DataFrame, colu
     console.print(f"measure: {', '.join(table['measure'].unique())}")
     console.print(f"truth: {', '.join(columns)} of {config.table or EMBEDDED}")
     notes = [fact.get("note", ""), recipe.deviations]
-    notes += [] if config.table else ["networks and accuracies are those on the UCI digits, not the paper's"]
+    notes += [] if config.table else [experiments.EMBEDDED_NOTE]
     for note in filter(None, notes):
         console.print(f"note: {note}")
     console.print(f"written to {config.output}: results.csv, {recipe.id}.png, recipe.json, scores/")

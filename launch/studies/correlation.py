@@ -7,7 +7,7 @@ params, flops and what else the file has, accuracies in percent) and its setting
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     Study = tuple[pd.DataFrame, Figure]
 
-# Shares of networks, in percent, whose threshold figure 2 cuts at.
-TOP = (1, 5, 20, 50)
 # Thresholds in percent that figure S6 scans.
 SCANNED = np.arange(780, 950, 3) / 10
 
@@ -61,19 +59,7 @@ def fig2(scores: pd.DataFrame, table: pd.DataFrame, settings: Settings) -> Study
     """PQETP over the threshold, with slices at the thresholds that the best 1, 5, 20 and 50 % of networks exceed."""
     truth = table["truth"].to_numpy(float)
     compared, trained = metrics.inference(scores, settings), metrics.training(table, settings, (4, 12))
-    rows = []
-    for share in TOP:
-        threshold = float(np.quantile(truth, 1 - share / 100))
-        rows += [
-            metrics.row(
-                metric,
-                f"PQETP, top {share} %",
-                statistics.pqetp(metric.values, truth, threshold),
-                n=len(truth),
-                threshold=threshold,
-            )
-            for metric in compared + trained
-        ]
+    rows = metrics.top_pqetp(compared + trained, truth)
     at = figures.thresholds(truth)
     curves = {metric: figures.curve(metric.values, truth, at) for metric in compared + trained}
     for metric, values in curves.items():
@@ -82,14 +68,14 @@ def fig2(scores: pd.DataFrame, table: pd.DataFrame, settings: Settings) -> Study
             for threshold, value in zip(at, values, strict=True)
         ]
     found = metrics.frame(rows)
-    figure, (left, *right) = figures.panels(1 + len(TOP), width=3.2)
+    figure, (left, *right) = figures.panels(1 + len(metrics.TOP), width=3.2)
     figures.draw_pqetp(left, {metric.name: curves[metric] for metric in trained}, truth, at)
     bounds = np.array([curves[metric] for metric in compared])
     left.fill_between(at, np.fmin.reduce(bounds), np.fmax.reduce(bounds), color="#31688e", alpha=0.4, label="all NNGP")
-    for share in TOP:
+    for share in metrics.TOP:
         left.axvline(np.quantile(truth, 1 - share / 100), color="#777777", linestyle=":", linewidth=0.8)
     left.legend(fontsize=7, frameon=False)
-    for axes, share in zip(right, TOP, strict=True):
+    for axes, share in zip(right, metrics.TOP, strict=True):
         figures.draw_over_cost(axes, found[found["measure"] == f"PQETP, top {share} %"])
         axes.set_title(f"PQETP, top {share} %", fontsize=9)
     figures.legend(figure, right[0])
@@ -193,22 +179,21 @@ def fig5(scores: pd.DataFrame, table: pd.DataFrame, settings: Settings) -> Study
 
 
 def fig_s3(scores: pd.DataFrame, table: pd.DataFrame, settings: Settings) -> Study:
-    """The truth over every NNGP score; of six ensembles, the paper's three (1, 4, 16) are drawn."""
-    compared = metrics.inference(scores, settings)
-    drawn = [m for m in compared if m.setting.ensemble in (1, 4, 16)] if len(compared) > 48 else compared
-    return _points(drawn, compared, table, settings)
+    """The truth over every NNGP score."""
+    return points(metrics.inference(scores, settings), table["truth"], settings, "true accuracy (%)")
 
 
 def fig_s4(_: None, table: pd.DataFrame, settings: Settings) -> Study:
     """The truth over the accuracy after short training."""
-    compared = metrics.training(table, settings)
-    return _points(compared, compared, table, settings)
+    return points(metrics.training(table, settings), table["truth"], settings, "true accuracy (%)")
 
 
-def _points(drawn: Sequence[Metric], compared: Sequence[Metric], table: pd.DataFrame, settings: Settings) -> Any:
-    truth = table["truth"].to_numpy(float)
-    rows = [row for metric in compared for row in metrics.correlations(metric, truth, settings)]
-    return metrics.frame(rows), figures.scatter(drawn, truth, "true accuracy (%)")
+def points(compared: Sequence[Metric], against: pd.Series, settings: Settings, label: str) -> Study:
+    """`against` over every metric; of six ensembles, the paper's three (1, 4, 16) are drawn."""
+    values = against.to_numpy(float)
+    rows = [row for metric in compared for row in metrics.correlations(metric, values, settings)]
+    few = [m for m in compared if m.setting is None or m.setting.ensemble in (1, 4, 16)]
+    return metrics.frame(rows), figures.scatter(few if len(compared) > 48 else compared, values, label)
 
 
 def fig_s5(scores: pd.DataFrame, table: pd.DataFrame, settings: Settings) -> Study:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from launch import experiments
 from launch.studies.metrics import Setting
 from tfnas import evidence
 from tfnas.errors import InputError
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from spaces.base import Space
 
-# The paper's ground truth is the mean validation accuracy after 108 epochs; public copies have test accuracies alone.
-TRUTHS = ("val_108", "test_108", "test_acc_108_mean")
 _INFERENCE = re.compile(r"(?P<kernel>nngp|ntk)_(?P<n_train>\d+)_(?P<n_val>\d+)_(?P<ensemble>\d+)")
 _RUN = re.compile(r"val_\d+_0")
 # In these, all records of a study agree.
@@ -52,7 +51,7 @@ def load_table(path: str, target: str = "") -> pd.DataFrame:
 
     Args:
         path: file or name of an embedded table.
-        target: column with the ground truth; open, the first of `TRUTHS` or the only one that can be meant.
+        target: column with the ground truth; open, the first of `experiments.NB101` or the only one that can be meant.
 
     Returns:
         Columns `truth`; `val_<epochs>_0`, params and hash as far as they are there. Networks without a ground truth are
@@ -61,7 +60,7 @@ def load_table(path: str, target: str = "") -> pd.DataFrame:
     Raises:
         InputError: as `evidence.load_truth`.
     """
-    frame = evidence.load_truth(path, target=target, prefer=TRUTHS)
+    frame = evidence.load_truth(path, target=target, prefer=experiments.NB101["cifar10"])
     target = frame.attrs["target"]
     kept = frame[[c for c in frame if _RUN.fullmatch(c) or c == "params"]].assign(truth=frame[target])
     for column in kept.columns.drop("params", errors="ignore"):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # Epochs after which NAS-Bench-101 stopped short of its full training; the paper takes the first of three trials.
 SHORT = (4, 12, 36)
 PUBLISHED_MOMENTUM = 0.997
+# Shares of networks, in percent, at whose thresholds PQETP is given.
+TOP = (1, 5, 20, 50)
 # Beyond this many networks an interval comes from so many of them: resampling more would take hours.
 _RESAMPLED = 3000
 COLUMNS = (
@@ -214,6 +216,17 @@ def correlations(
         if n > _RESAMPLED:
             low, high = (value + (bound - of(*some)) * math.sqrt(_RESAMPLED / n) for bound in (low, high))
         rows.append(row(metric, name, value, low, high, n=n, paper=(papers or {}).get(name, math.nan)))
+    return rows
+
+
+def top_pqetp(metrics: Sequence[Metric], truth: np.ndarray) -> list[dict[str, Any]]:
+    """PQETP at the thresholds that the best 1, 5, 20 and 50 % of the networks exceed."""
+    rows = []
+    for share in TOP:
+        threshold = float(np.quantile(truth, 1 - share / 100))
+        for metric in metrics:
+            value = statistics.pqetp(metric.values, truth, threshold)
+            rows.append(row(metric, f"PQETP, top {share} %", value, n=len(truth), threshold=threshold))
     return rows
 
 

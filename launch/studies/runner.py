@@ -79,7 +79,7 @@ def _inputs(config: Config, study: Study) -> tuple[pd.DataFrame | None, pd.DataF
     table = data.load_table(path, config.targets[0] if config.targets else "")
     notes = [f"truth: {table.attrs['truth']} of {path}", *_missing(study, table, path)]
     if not config.table:
-        notes.append("networks and accuracies are those on the UCI digits, not the paper's")
+        notes.append(experiments.EMBEDDED_NOTE)
     if study.needs == "table":
         space = data.space_of(table.index[0])
         return None, table, Settings(space.name, float("nan"), expected, seed=config.seed), notes

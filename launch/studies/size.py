@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from launch.studies import figures, metrics
-from launch.studies.correlation import TOP
+from launch.studies.correlation import points
 from launch.studies.flops import SMALL
 from launch.studies.metrics import Metric, Settings
-from tfnas import cost, statistics
+from tfnas import cost
 from tfnas.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,10 +36,7 @@ def fig_s7(_: None, table: pd.DataFrame, settings: Settings) -> Study:
     """The truth over the number of parameters, and PQETP of that number."""
     truth, size = table["truth"].to_numpy(float), metrics.size(table)
     rows = metrics.correlations(size, truth, settings)
-    for share in TOP:
-        threshold = float(np.quantile(truth, 1 - share / 100))
-        value = statistics.pqetp(size.values, truth, threshold)
-        rows.append(metrics.row(size, f"PQETP, top {share} %", value, n=len(truth), threshold=threshold))
+    rows += metrics.top_pqetp([size], truth)
     for name, of in (("least", np.min), ("median", np.median), ("most", np.max)):
         rows.append(metrics.row(size, f"{name} parameters (millions)", float(of(size.values)) / 1e6, n=len(truth)))
     figure, (left, right) = figures.panels(2)
@@ -68,10 +65,7 @@ def fig_s8(scores: pd.DataFrame, table: pd.DataFrame, settings: Settings) -> Stu
 def fig_s9(scores: pd.DataFrame, table: pd.DataFrame, settings: Settings) -> Study:
     """The number of parameters over every other metric."""
     compared = metrics.training(table, settings) + metrics.inference(scores, settings)
-    params = table["params"].to_numpy(float)
-    rows = [row for metric in compared for row in metrics.correlations(metric, params, settings)]
-    drawn = [m for m in compared if m.setting is None or m.setting.ensemble in (1, 4, 16)]
-    return metrics.frame(rows), figures.scatter(drawn if len(compared) > 48 else compared, params, "parameters")
+    return points(compared, table["params"], settings, "parameters")
 
 
 def fig_s10(scores: pd.DataFrame, table: pd.DataFrame, settings: Settings) -> Study:

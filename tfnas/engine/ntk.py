@@ -21,13 +21,7 @@ def block_slices(count: int, block: int) -> list[slice]:
 
 
 def tangent_kernel(
-    network: Network,
-    images: np.ndarray,
-    bn: str,
-    *,
-    kernel: str = "sum_logits",
-    params: str = "all",
-    block: int = 0,
+    network: Network, images: np.ndarray, bn: str, *, kernel: str = "sum_logits", params: str = "all", block: int = 0
 ) -> np.ndarray:
     """Gram matrix of the per-example gradients of the logits, in float64.
 
@@ -46,9 +40,8 @@ def tangent_kernel(
     """
     if kernel not in KERNELS:
         raise unknown("kernel", kernel, KERNELS)
-    if network.couples_examples(bn):
-        return _coupled_gram(network, np.asarray(images), bn, kernel, params, block)
-    return _independent_gram(network, np.asarray(images), bn, kernel, params, block)
+    gram = _coupled_gram if network.couples_examples(bn) else _independent_gram
+    return gram(network, np.asarray(images), bn, kernel, params, block)
 
 
 def _cotangents(kernel: str, classes: int) -> np.ndarray:
@@ -79,14 +72,22 @@ def _independent_gram(
 
 
 def _gram_of(
-    network: Network, images: np.ndarray, bn: str, cotangents: np.ndarray, params: str, **options: Any
+    network: Network,
+    images: np.ndarray,
+    bn: str,
+    cotangents: np.ndarray,
+    params: str,
+    *,
+    reducer: str = "gram",
+    anchors: int = 0,
 ) -> np.ndarray:
     """Sum over passes of the Gram matrices of gradients, cotangents [N, passes, classes]."""
-    options = {"reducer": "gram"} | options
     run = network.forward(images, bn, dead_branches=False)
     grams = []
     for i in range(cotangents.shape[1]):
-        pulled = network.backward(run, cotangents[:, i], form="example", params=params, **options)
+        pulled = network.backward(
+            run, cotangents[:, i], form="example", params=params, reducer=reducer, anchors=anchors
+        )
         grams.append(sum(value.numpy() for value in pulled.reduced.values()))
     return sum(grams)
 
@@ -149,16 +150,7 @@ def train_val_kernels(
     rows = []
     for part in block_slices(len(val), block):
         images = np.concatenate([train, val[part]])
+        of_each = np.broadcast_to(cotangents, (len(images), *cotangents.shape))
         # Products in the precision of the gradients cost a fourth, and their round-off is far below that of a ridge.
-        rows.append(
-            _gram_of(
-                network,
-                images,
-                bn,
-                np.broadcast_to(cotangents, (len(images), *cotangents.shape)),
-                "all",
-                reducer="quick_gram",
-                anchors=count,
-            )
-        )
+        rows.append(_gram_of(network, images, bn, of_each, "all", reducer="quick_gram", anchors=count))
     return rows[0][:, :count], np.concatenate([row[:, count:].T for row in rows])
