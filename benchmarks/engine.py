@@ -24,9 +24,9 @@ from absl import app, flags
 
 import proxies
 import spaces
-from tfnas import weights
 from tfnas.engine import cache_size
-from tfnas.keras_model import to_keras
+from tfnas.networks import weights
+from tfnas.networks.keras_model import to_keras
 
 NETWORKS = flags.DEFINE_integer("networks", 20, "networks to average over")
 BATCH = flags.DEFINE_integer("batch", 64, "images")

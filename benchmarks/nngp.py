@@ -25,8 +25,10 @@ from scipy.linalg import cho_factor, cho_solve, eigh
 
 import spaces
 from proxies import nngp
-from tfnas import plots, ridge, weights
-from tfnas.keras_model import to_keras
+from tfnas.evidence import plots
+from tfnas.inference import ridge
+from tfnas.networks import weights
+from tfnas.networks.keras_model import to_keras
 
 NETWORKS = flags.DEFINE_integer("networks", 4, "networks to average over; 0 for none")
 BATCH = flags.DEFINE_integer("batch", 50, "images that run at once")

@@ -61,7 +61,8 @@ TOP_SHARES = (0.5, 0.2, 0.05, 0.01)
 def run(config: Config) -> None:
     from etils import epath
 
-    from tfnas import evidence, files, plots, report
+    from tfnas import evidence, files
+    from tfnas.evidence import plots, report
 
     table = evidence.load_truth(
         config.table,

@@ -18,12 +18,14 @@ from etils import epath
 
 from launch.scorer import out_of_memory
 from proxies import nngp
-from tfnas import data, devices, environment, files, records, ridge, seeds
+from tfnas import data, devices, environment, files, seeds
 from tfnas.errors import InputError
+from tfnas.inference import ridge
+from tfnas.runs import records
 
 if TYPE_CHECKING:
     from launch.nngp import Config
-    from tfnas.graph import Graph
+    from tfnas.networks.graph import Graph
 
 SIZES = ("params", "flops")
 

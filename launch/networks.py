@@ -33,7 +33,7 @@ class Networks:
 
     def check(self) -> None:
         """Raises InputError for anything about the networks that can be known to be wrong at once."""
-        from tfnas import weights
+        from tfnas.networks import weights
 
         parse_shard(self.shard)
         self.network()

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING
 from launch import app
 from launch.architectures import choose, in_shard, parse_shard
 from launch.networks import Networks
-from tfnas import devices, records
+from tfnas import devices
 from tfnas.errors import InputError
 from tfnas.progress import Progress
+from tfnas.runs import records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,7 +130,7 @@ def summarize(config: Config, architectures: Sequence[str]) -> None:
     from rich.table import Table
 
     from launch.inference import SIZES
-    from tfnas import report
+    from tfnas.evidence import report
 
     frame = results(config, architectures)
     for line in frame.attrs["skipped"]:

@@ -129,7 +129,7 @@ def import_table(config: Config) -> None:
 
 
 def _import_records(config: Config, columns: Mapping[str, str]) -> tables.Table:
-    from spaces import nasbench101_records
+    from spaces.nasbench101 import published as nasbench101_records
     from tfnas import tables
 
     table = nasbench101_records.read(config.table, sha256=config.sha256)
@@ -146,7 +146,7 @@ def _import_records(config: Config, columns: Mapping[str, str]) -> tables.Table:
 
 def _import_columns(config: Config, columns: Mapping[str, str]) -> tables.Table:
     import spaces
-    from spaces import nasbench101_records
+    from spaces.nasbench101 import published as nasbench101_records
     from tfnas import tables
 
     space = spaces.get(config.space)
@@ -187,7 +187,7 @@ def _import_columns(config: Config, columns: Mapping[str, str]) -> tables.Table:
 
 def _load(config: Config) -> pd.DataFrame:
     """The file with its architectures as `arch` or, for NAS-Bench-101, with graphs as numbers and no `arch`."""
-    from spaces.nasbench101_records import GRAPH_COLUMNS
+    from spaces.nasbench101.published import GRAPH_COLUMNS
     from tfnas import tables
 
     try:

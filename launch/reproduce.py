@@ -82,7 +82,8 @@ def run(config: Config) -> None:
         return
     from etils import epath
 
-    from tfnas import files, plots
+    from tfnas import files
+    from tfnas.evidence import plots
 
     truth = _drawn(config, recipe)
     architectures = truth.index.tolist()
@@ -205,7 +206,7 @@ def _finish(recipe: experiments.Recipe, rows: list[dict[str, Any]]) -> pd.DataFr
 def _print(config: Config, recipe: experiments.Recipe, table: pd.DataFrame, columns: Sequence[str]) -> None:
     from rich.table import Table
 
-    from tfnas import report
+    from tfnas.evidence import report
 
     fact = experiments.facts()[recipe.id]
     console = report.console()

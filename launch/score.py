@@ -22,9 +22,9 @@ from launch import app
 from launch.architectures import choose, in_shard, is_table, parse_shard
 from launch.networks import Networks
 from launch.scorer import Scorer, blank_records, make_options, placed
-from tfnas import records
 from tfnas.errors import InputError, unknown
 from tfnas.progress import Progress
+from tfnas.runs import records
 
 if TYPE_CHECKING:
     import pandas as pd

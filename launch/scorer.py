@@ -8,14 +8,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tfnas import environment, records, seeds
+from tfnas import environment, seeds
 from tfnas.errors import InputError
+from tfnas.runs import records
 
 if TYPE_CHECKING:
     import proxies
     from launch.score import Config
     from spaces.base import NetworkConfig
-    from tfnas.graph import Graph
+    from tfnas.networks.graph import Graph
 
 # Which proxies a setting of proxies.Options changes: it belongs to the records of these and of no others.
 NTK = ("fnorm", "ntk_mean", "ncn", "lga")
@@ -104,7 +105,7 @@ class Scorer:
 
     def __call__(self, arch: str, repeat: int, names: Sequence[str]) -> list[records.Record]:
         """Records of one network. Whatever goes wrong becomes the status of its records, never the end of the run."""
-        from tfnas import weights
+        from tfnas.networks import weights
 
         seed = seeds.derive_seed(self.config.seed, self.config.space, arch, repeat)
         device = environment.device()

@@ -24,14 +24,16 @@ from typing import TYPE_CHECKING, Any
 from launch import app
 from launch.architectures import choose, in_shard, parse_shard
 from launch.networks import Networks
-from tfnas import environment, records, seeds, statistics, training
+from tfnas import environment, seeds, training
 from tfnas.errors import InputError
+from tfnas.evidence import statistics
 from tfnas.progress import Progress
+from tfnas.runs import records
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tfnas.graph import Graph
+    from tfnas.networks.graph import Graph
 
 _RECIPE = training.Recipe()
 _PROVENANCE = "trained by tfnas (launch.train)"
@@ -134,7 +136,8 @@ def _train_one(
     """The records of each repeat. The network is built and traced once; a repeat starts from weights of its own."""
     import keras
 
-    from tfnas import data, keras_model, weights
+    from tfnas import data
+    from tfnas.networks import keras_model, weights
 
     graph = _graph(config, arch)
     model = trainer = None

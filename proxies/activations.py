@@ -42,8 +42,8 @@ def linear_regions(passes: Passes) -> float:
     with 4x4 images: a wide network tells all images apart and the count says nothing. Deviation: the reference cuts the
     network down to one stage without stem, on 3x3 images.
     """
-    from tfnas import weights
     from tfnas.engine import Network
+    from tfnas.networks import weights
 
     if passes.thin is not None:
         graph = passes.thin(depth=1, input_shape=(*_REGION_SHAPE, passes.graph.input_shape[-1]))

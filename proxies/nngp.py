@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from tfnas import features, ridge, weights
 from tfnas.engine import Network, ntk
-from tfnas.graph import Graph
+from tfnas.inference import features, ridge
+from tfnas.networks import weights
+from tfnas.networks.graph import Graph
 from tfnas.seeds import derive_seed
 
 KERNELS = ("nngp", "ntk")

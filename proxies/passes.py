@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from proxies.base import Options
-from tfnas import weights as initial_weights
 from tfnas.engine import Forward, Gradients, Network, block_slices
-from tfnas.graph import Graph
+from tfnas.networks import weights as initial_weights
+from tfnas.networks.graph import Graph
 
 Tensor = Any
 

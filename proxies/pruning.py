@@ -15,7 +15,7 @@ from proxies.base import proxy
 
 if TYPE_CHECKING:
     from proxies.passes import Passes
-    from tfnas.graph import Graph
+    from tfnas.networks.graph import Graph
 
 
 def _sum(values: object) -> float:

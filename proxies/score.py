@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from proxies.passes import Passes
-    from tfnas.graph import Graph
+    from tfnas.networks.graph import Graph
 
 
 def score(
@@ -40,7 +40,7 @@ def score(
             shape.
         RuntimeError: a proxy asked for by name failed.
     """
-    from tfnas.keras_model import from_keras
+    from tfnas.networks.keras_model import from_keras
 
     unknown_options = sorted(set(options) - set(Options.__dataclass_fields__))
     if unknown_options:

@@ -8,9 +8,9 @@ Importing this package needs no TensorFlow; building a model does.
 """
 
 from spaces.base import Architecture, NetworkConfig, Space
-from spaces.nasbench101 import NASBench101
-from spaces.nasbench201 import NASBench201
-from spaces.nasbench201_size import NASBench201Size
+from spaces.nasbench101.space import NASBench101
+from spaces.nasbench201.size import NASBench201Size
+from spaces.nasbench201.space import NASBench201
 from tfnas.errors import unknown
 
 __all__ = ["Architecture", "NetworkConfig", "Space", "get", "names", "register"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from tfnas.errors import InputError, unknown
-from tfnas.graph import Graph
+from tfnas.networks.graph import Graph
 
 if TYPE_CHECKING:
     import keras
@@ -88,7 +88,7 @@ class Space(abc.ABC, Generic[ArchitectureT]):
         published: network constants of the publication, the defaults of `config`.
         flavours: published implementations whose networks differ; the first is the benchmark's own.
         size: number of architectures as the publication counts them.
-        init: scheme of the published initial weights, one of `tfnas.weights.SCHEMES`.
+        init: scheme of the published initial weights, one of `tfnas.networks.weights.SCHEMES`.
         any_stages: whether networks of another number of stages than the published exist.
         min_width: the least width with which all architectures have a network.
     """
@@ -196,11 +196,11 @@ class Space(abc.ABC, Generic[ArchitectureT]):
 
         Args:
             arch: the architecture or its string.
-            init: scheme of the initial weights, one of `tfnas.weights.SCHEMES` (the published one by default).
+            init: scheme of the initial weights, one of `tfnas.networks.weights.SCHEMES` (the published one by default).
             seed: of the initial weights.
             **network: as in `config`.
         """
-        from tfnas import keras_model, weights
+        from tfnas.networks import keras_model, weights
 
         graph = self.layer_graph(arch, **network)
         return keras_model.to_keras(graph, weights.initialize(graph, init or self.init, seed))

@@ -11,8 +11,9 @@ import numpy as np
 
 import spaces
 from tests.engine_cases import random_weights
-from tfnas import devices, features
+from tfnas import devices
 from tfnas.errors import InputError
+from tfnas.inference import features
 
 COUNT, BATCH = 23, 4
 

@@ -10,11 +10,11 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from tfnas import graph as graph_lib
-from tfnas import weights
 from tfnas.engine import Network
-from tfnas.graph import Graph, GraphBuilder
-from tfnas.keras_model import to_keras
+from tfnas.networks import graph as graph_lib
+from tfnas.networks import weights
+from tfnas.networks.graph import Graph, GraphBuilder
+from tfnas.networks.keras_model import to_keras
 
 SHAPE = (7, 6, 3)
 CHANNELS = 4

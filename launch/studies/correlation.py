@@ -13,8 +13,8 @@ import numpy as np
 
 from launch.studies import figures, metrics
 from launch.studies.metrics import Metric, Settings
-from tfnas import statistics
 from tfnas.errors import InputError
+from tfnas.evidence import statistics
 
 if TYPE_CHECKING:
     import pandas as pd

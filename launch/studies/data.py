@@ -96,7 +96,7 @@ def from_records(records: pd.DataFrame, where: str) -> Scores:
     """Scores of records as `launch.nngp` writes them; seeds are averaged.
 
     Args:
-        records: frame of `tfnas.records.read`.
+        records: frame of `tfnas.runs.records.read`.
         where: folder, for messages.
 
     Raises:

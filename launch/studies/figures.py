@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfnas import plots, statistics
+from tfnas.evidence import plots, statistics
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,8 @@ import numpy as np
 
 from launch.studies import figures, metrics
 from launch.studies.metrics import Metric, Settings
-from spaces import nasbench101_network
-from tfnas import cost
+from spaces.nasbench101 import network as nasbench101_network
+from tfnas.networks import flops as cost
 from tfnas.progress import Progress
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from spaces.base import Architecture, NetworkConfig, Space
-    from spaces.nasbench101 import Cell
+    from spaces.nasbench101.space import Cell
 
 COLUMNS = ("params", "forward", "others", "gradient")
 SMALL = 10e6
@@ -88,7 +88,7 @@ def _figure(sizes: pd.DataFrame) -> Figure:
 
 
 def network_sizes(space_name: str, archs: Sequence[str], network: Mapping[str, Any]) -> pd.DataFrame:
-    """Parameters, and FLOPs for one image as in `tfnas.cost`, by architecture.
+    """Parameters, and FLOPs for one image as in `tfnas.networks.flops`, by architecture.
 
     Returns:
         Columns params, forward (convolutions and dense layers), others, gradient. Those of NAS-Bench-101 come from

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tfnas import cost, seeds, statistics
+from tfnas import seeds
+from tfnas.evidence import statistics
+from tfnas.networks import flops as cost
 
 if TYPE_CHECKING:
     import pandas as pd

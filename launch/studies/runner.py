@@ -53,7 +53,8 @@ def run(config: Config, study: Study) -> None:
     """
     from etils import epath
 
-    from tfnas import files, plots
+    from tfnas import files
+    from tfnas.evidence import plots
 
     scores, table, settings, notes = _inputs(config, study)
     rows, figure = study.make(scores, table, settings)
@@ -122,7 +123,7 @@ def _missing(study: Study, table: pd.DataFrame, path: str) -> list[str]:
 
 
 def _source(columns: Sequence[str]) -> str:
-    from spaces.nasbench101_records import SOURCE
+    from spaces.nasbench101.published import SOURCE
 
     if not all(column.startswith("val_") for column in columns):
         return "Give a --table that has it"
@@ -156,7 +157,7 @@ def _given(config: Config) -> data.Scores:
     """Scores of --scores, all of them."""
     from etils import epath
 
-    from tfnas import records
+    from tfnas.runs import records
 
     if not epath.Path(config.scores).is_dir():
         raise InputError(f"No such folder of records: --scores={config.scores}")
@@ -173,7 +174,7 @@ def _computed(config: Config, study: Study, table: pd.DataFrame) -> data.Scores:
     import pandas as pd
 
     from launch import nngp
-    from tfnas import records
+    from tfnas.runs import records
 
     count = experiments.count(config.scale, study.small_size, study.paper_size, len(table))
     archs = sample_known(table.index.tolist(), count, config.seed)
@@ -228,7 +229,7 @@ def jobs(config: Config, study: Study, space: str) -> list[nngp.Config]:
 def _print(config: Config, study: Study, rows: pd.DataFrame, notes: Sequence[str]) -> None:
     from rich.table import Table
 
-    from tfnas import report
+    from tfnas.evidence import report
 
     fact = experiments.facts()[study.id]
     console = report.console()
@@ -251,7 +252,7 @@ def _print(config: Config, study: Study, rows: pd.DataFrame, notes: Sequence[str
 
 
 def _number(value: float) -> str:
-    from tfnas import report
+    from tfnas.evidence import report
 
     if abs(value) >= 1000:
         return f"{value:.0f}"

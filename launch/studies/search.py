@@ -14,7 +14,8 @@ import numpy as np
 
 from launch.studies import figures, metrics
 from launch.studies.metrics import Metric, Settings
-from tfnas import seeds, statistics
+from tfnas import seeds
+from tfnas.evidence import statistics
 
 if TYPE_CHECKING:
     import pandas as pd

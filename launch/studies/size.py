@@ -14,8 +14,8 @@ from launch.studies import figures, metrics
 from launch.studies.correlation import points
 from launch.studies.flops import SMALL
 from launch.studies.metrics import Metric, Settings
-from tfnas import cost
 from tfnas.errors import InputError
+from tfnas.networks import flops as cost
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,7 @@ from tfnas.engine import kernels
 from tfnas.engine.normalization import BN_MODES
 from tfnas.engine.plan import Chain, live_nodes, make_chains
 from tfnas.errors import unknown
-from tfnas.graph import Graph
+from tfnas.networks.graph import Graph
 
 Tensor = Any
 

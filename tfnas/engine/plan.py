@@ -11,7 +11,7 @@ import dataclasses
 import functools
 from typing import Any
 
-from tfnas.graph import WEIGHT_OPS, Graph, Node, Shape
+from tfnas.networks.graph import WEIGHT_OPS, Graph, Node, Shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Layer:
     """A node without its name: equal layers compute the same function.
 
     Attributes:
-        op, attrs, shape, params: as in :class:`tfnas.graph.Node`.
+        op, attrs, shape, params: as in :class:`tfnas.networks.graph.Node`.
         input_shapes: shapes of what the layer reads.
     """
 

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from tfnas.engine.normalization import BN_MODES
 from tfnas.errors import InputError, unknown
-from tfnas.keras_layers import BatchStatisticsNormalization
+from tfnas.networks.keras_layers import BatchStatisticsNormalization
 
 Tensor = Any
 

@@ -1,0 +1,212 @@
+"""NAS-Bench-101 against numbers of the published implementation and the published tables."""
+
+import json
+import zlib
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+import spaces
+from spaces.nasbench101 import enumeration as nasbench101_enumeration
+from spaces.nasbench101 import network as nasbench101_network
+from spaces.nasbench101 import space as nasbench101
+from tests import nasbench101_plain
+from tests.conftest import shared_path
+from tfnas.engine.network import Network
+from tfnas.networks import keras_model
+
+_SPACE = spaces.get("nasbench101")
+_LABELS = [0, 1, 2, 3]
+
+
+def _load(name):
+    file = shared_path() / "golden/spaces" / name
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+_SPECS = _load("nb101.json").get("specs", [])
+_NUMERIC = [spec for spec in _SPECS if "train_mode_logits" in spec]
+
+
+@pytest.fixture(scope="module")
+def table(shared):
+    """All cells of the benchmark with their hashes and parameters."""
+    file = shared / "data/tables/nb101_all_test108.parquet"
+    if not file.exists():
+        pytest.skip(f"no {file}")
+    return pd.read_parquet(file)
+
+
+def _rows(table, count):
+    chosen = table.sample(count, random_state=0)
+    return zip(chosen.num_vertices, chosen.adj_bits, chosen.op_labels, chosen.hash, chosen.params, strict=True)
+
+
+def test_golden_files_are_present(shared):
+    assert _SPECS
+    assert _NUMERIC
+    assert _load("nb101_counts.json")
+
+
+@pytest.mark.parametrize("spec", _SPECS, ids=lambda spec: spec["name"])
+def test_facts(spec):
+    cell = _SPACE.cell(spec["matrix"], spec["ops"])
+    assert [list(row) for row in cell.matrix] == spec["matrix"]
+    assert [list(row) for row in cell.pruned.matrix] == spec["pruned_matrix"]
+    assert list(cell.pruned.ops) == spec["pruned_ops"]
+    assert _SPACE.canonical(cell) == spec["hash"]
+    assert _SPACE.canonical(_SPACE.at(_SPACE.index(cell))) == spec["hash"]
+    graph = _SPACE.layer_graph(cell)
+    assert graph.count_params() == spec["trainable_params"]
+    # The published count has no additions of the dense layer's bias.
+    assert graph.flops() - graph.num_classes == spec["conv_dense_macs"]
+    tensors = [shape for node in graph.nodes for name, shape in node.params if not name.startswith("moving")]
+    assert len(tensors) == spec["n_trainable_tensors"]
+
+
+@pytest.mark.parametrize("spec", _SPECS, ids=lambda spec: spec["name"])
+def test_channels(spec):
+    cell = _SPACE.cell(spec["matrix"], spec["ops"]).pruned
+    for channels in spec["vertex_channels"].values():
+        assert nasbench101_network.vertex_channels(channels[0], channels[-1], cell.matrix) == channels
+
+
+class TestEnumeration:
+    def test_counts(self, shared):
+        counts = _load("nb101_counts.json")
+        labelled = unique = 0
+        vertices = [len(cell.ops) for cell in _SPACE.enumerate()]
+        for count, expected in counts.items():
+            labelled += len(nasbench101_enumeration.full_graphs(int(count))) * 3 ** (int(count) - 2)
+            unique += vertices.count(int(count))
+            assert (unique, labelled) == (expected["cumulative_unique"], expected["cumulative_labelled"])
+        assert unique == _SPACE.size == len(vertices)
+
+    def test_cells_are_those_of_the_table(self, table):
+        labels = [int(text or "0", 3) for text in table.op_labels]
+        codes = nasbench101_enumeration.encode(
+            table.num_vertices.to_numpy(np.int64), table.adj_bits.to_numpy(np.int64), np.array(labels)
+        )
+        assert np.array_equal(np.sort(codes), nasbench101_enumeration.codes())
+
+    def test_index(self, table):
+        for vertices, bits, labels, *_ in _rows(table, 1000):
+            cell = nasbench101.from_bits(vertices, bits, labels)
+            assert nasbench101.to_bits(cell) == (vertices, bits, labels)
+            assert _SPACE.at(_SPACE.index(cell)) == cell == _SPACE.parse(str(cell))
+
+    @pytest.mark.slow
+    def test_hashes_are_those_of_the_table(self, table):
+        assert {_SPACE.canonical(cell) for cell in _SPACE.enumerate()} == set(table.hash)
+
+
+class TestTable:
+    def test_hashes(self, table):
+        for vertices, bits, labels, expected, _ in _rows(table, 5_000):
+            assert _SPACE.canonical(nasbench101.from_bits(vertices, bits, labels)) == expected
+
+    def test_parameters(self, table):
+        for vertices, bits, labels, _, expected in _rows(table, 300):
+            assert _SPACE.layer_graph(nasbench101.from_bits(vertices, bits, labels)).count_params() == expected
+
+    @pytest.mark.slow
+    def test_hashes_and_parameters_of_many(self, table):
+        for vertices, bits, labels, expected_hash, expected_params in _rows(table, 20_000):
+            cell = nasbench101.from_bits(vertices, bits, labels)
+            assert _SPACE.canonical(cell) == expected_hash
+            assert nasbench101_plain.parameters(cell) == expected_params
+            assert _SPACE.layer_graph(cell).count_params() == expected_params
+
+
+def _weights(graph):
+    """The weights that the golden files derive from the names of the tensors."""
+    weights = {}
+    for node in graph.nodes:
+        for param, shape in node.params:
+            key = f"{node.name}.{param}"
+            seed = zlib.crc32(f"{key.replace('.', '/')}:0".encode()) & 0x7FFFFFFF
+            values = np.random.RandomState(seed).standard_normal(shape)
+            if param.startswith("moving"):
+                values = np.full(shape, param == "moving_variance")
+            elif param == "kernel":
+                values *= np.sqrt(2 / np.prod(shape[:-1]))
+            else:
+                values = 0.1 * values + (param == "gamma")
+            weights[key] = values.astype(np.float32)
+    return weights
+
+
+def _images():
+    return np.random.RandomState(0).standard_normal((4, 32, 32, 3)).astype(np.float32)
+
+
+def _loss(logits):
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(_LABELS, logits))
+
+
+def _engine_gradients(graph, weights):
+    """(loss, norm of the loss gradient by parameter) by the engine."""
+    network = Network(graph, weights)
+    run = network.forward(_images(), "batch")
+    with tf.GradientTape() as tape:
+        logits = run.values[graph.output]
+        tape.watch(logits)
+        loss = _loss(logits)
+    gradients = network.backward(run, tape.gradient(loss, logits), params="all").params
+    return float(loss), {key: float(tf.norm(value)) for key, value in gradients.items()}
+
+
+def _keras_gradients(graph, weights):
+    """The same by Keras and TensorFlow."""
+    model = keras_model.to_keras(graph, weights)
+    with tf.GradientTape() as tape:
+        loss = _loss(model(_images(), training=True))
+    gradients = tape.gradient(loss, model.trainable_variables)
+    keys = (variable.path.replace("/", ".") for variable in model.trainable_variables)
+    return float(loss), {key: float(tf.norm(value)) for key, value in zip(keys, gradients, strict=True)}
+
+
+@pytest.mark.parametrize("spec", _NUMERIC, ids=lambda spec: spec["name"])
+class TestNumbers:
+    """Full-size networks with given weights, in training mode."""
+
+    def test_names_and_shapes(self, spec):
+        graph = _SPACE.layer_graph(_SPACE.cell(spec["matrix"], spec["ops"]))
+        tensors = {
+            f"{node.name}.{param}": shape
+            for node in graph.nodes
+            for param, shape in node.params
+            if not param.startswith("moving")
+        }
+        expected = spec["trainable_tensors"]
+        assert tensors == {name.removesuffix(":0").replace("/", "."): tuple(shape) for name, shape in expected}
+
+    def test_forward(self, spec):
+        graph = _SPACE.layer_graph(_SPACE.cell(spec["matrix"], spec["ops"]))
+        weights = _weights(graph)
+        logits = Network(graph, weights).forward(_images(), "batch", keep=False).values[graph.output]
+        np.testing.assert_allclose(logits, spec["train_mode_logits"], rtol=0, atol=1e-4)
+
+        model = keras_model.to_keras(graph, weights)
+        blocks = ["stem", "stack0", "stack1", "stack2"]
+        ends = [[node.name for node in graph.nodes if node.name.startswith(f"{block}.")][-1] for block in blocks]
+        whole = keras.Model(model.input, [*(model.get_layer(name).output for name in ends), model.output])
+        *stacks, logits = whole(_images(), training=True)
+        np.testing.assert_allclose(logits, spec["train_mode_logits"], rtol=0, atol=1e-4)
+        means = [float(np.mean(stack)) for stack in stacks]
+        assert means == pytest.approx(spec["mean_activation_after_stem_and_each_stack"], rel=1e-5)
+
+    @pytest.mark.parametrize("route", [_engine_gradients, pytest.param(_keras_gradients, marks=pytest.mark.slow)])
+    def test_gradients(self, spec, route):
+        """All norms are float32: a ReLU or a maximum that flips moves some of them by a few thousandths."""
+        graph = _SPACE.layer_graph(_SPACE.cell(spec["matrix"], spec["ops"]))
+        loss, received = route(graph, _weights(graph))
+        names = [name.removesuffix(":0").replace("/", ".") for name, _ in spec["trainable_tensors"]]
+        expected = dict(zip(names, spec["grad_l2_norm_per_tensor"], strict=True))
+        assert loss == pytest.approx(spec["loss_labels_0123"], rel=1e-5)
+        assert received == pytest.approx(expected, rel=0.01)
+        differences = [abs(received[name] / expected[name] - 1) for name in names]
+        assert np.median(differences) < 1e-3

@@ -1,0 +1,356 @@
+"""From scores and a table to the evidence, in memory and through the launcher."""
+
+import json
+import math
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from launch import correlate
+from tfnas import evidence, tables
+from tfnas.errors import InputError
+from tfnas.runs import records
+
+
+def long(rows, columns=("arch", "proxy", "score")):
+    return pd.DataFrame(rows, columns=list(columns))
+
+
+# Averaging repeats ---------------------------------------------------------------------------------------------------
+
+
+def test_repeats_are_averaged():
+    scores = long(
+        [
+            ("a", "p", 1.0, "ok"),
+            ("a", "p", 4.0, "ok"),
+            ("b", "p", 2.0, "ok"),
+            ("b", "p", 77.0, "oom"),
+            ("c", "p", math.nan, "nan"),
+            ("d", "p", math.nan, "ok"),
+            ("e", "p", -math.inf, "ok"),
+            ("e", "p", 5.0, "ok"),
+            ("f", "p", -math.inf, "ok"),
+            ("f", "p", math.inf, "ok"),
+            ("g", "p", math.nan, "error"),
+            ("a", "q", 9.0, "ok"),
+        ],
+        ["arch", "proxy", "score", "status"],
+    )
+    out = evidence.average(scores).set_index(["proxy", "arch"])
+    assert out.index.tolist() == [*(("p", arch) for arch in "abcdefg"), ("q", "a")]
+    assert out.loc["p", "score"].tolist()[:2] == [2.5, 2.0]
+    assert out.loc[("p", "e"), "score"] == -math.inf
+    assert out.loc["p", "score"].isna().tolist() == [False, False, True, True, False, True, True]
+    assert out.loc["p", "status"].tolist() == ["ok", "ok", "nan", "nan", "ok", "nan", "error"]
+    assert out.loc["p", "repeats"].tolist()[:4] == [2, 1, 0, 0]
+    assert out.loc["p", "failed"].tolist()[:4] == [0, 1, 1, 1]
+
+
+def test_correlate_counts_what_it_leaves_out():
+    truth = pd.Series({"a": 1.0, "b": 2.0, "c": 3.0, "d": math.nan, "e": 5.0, "f": 6.0})
+    scores = long(
+        [
+            ("a", "p", 1.0, "ok"),
+            ("b", "p", 3.0, "ok"),
+            ("b", "p", 0.0, "error"),
+            ("c", "p", 2.0, "ok"),
+            ("d", "p", 2.0, "ok"),
+            ("e", "p", math.nan, "oom"),
+            ("f", "p", -math.inf, "ok"),
+            ("x", "p", 1.0, "ok"),
+            ("y", "p", math.nan, "nan"),
+            ("a", "q", 5.0, "ok"),
+            ("b", "q", 6.0, "ok"),
+            ("c", "q", 7.0, "ok"),
+            ("a", "r", 5.0, "ok"),
+        ],
+        ["arch", "proxy", "score", "status"],
+    )
+    out = evidence.correlate(scores, truth, resamples=10).set_index("proxy")
+    assert out.index.tolist() == ["q", "p", "r"]  # best Kendall first, undefined last
+    assert out.loc["p", "n"] == 4
+    assert out.loc["p", "left_out"] == 4
+    reasons = {"1 oom", "1 nan", "1 not in the table", "1 no accuracy in the table"}
+    assert set(out.loc["p", "why"].split("; ")) == reasons
+    assert out.loc["p", "incomplete"] == 1
+    expected = stats.kendalltau([1, 3, 2, -math.inf], [1, 2, 3, 6]).statistic
+    assert out.loc["p", "kendall"] == pytest.approx(expected)
+    assert math.isnan(out.loc["p", "pearson"])
+    assert out.loc["q", ["n", "left_out", "why", "kendall"]].tolist() == [3, 0, "", 1.0]
+    assert math.isnan(out.loc["r", "kendall"])
+
+
+def test_correlate_ignores_row_order():
+    rng = np.random.default_rng(0)
+    truth = pd.Series(rng.normal(size=30), index=[f"n{i}" for i in range(30)])
+    scores = long([(arch, "p", value + rng.normal()) for arch, value in truth.items() for _ in range(2)])
+    first = evidence.correlate(scores, truth, resamples=0)
+    again = evidence.correlate(scores.sample(frac=1, random_state=1), truth.sample(frac=1, random_state=2), resamples=0)
+    columns = ["n", "kendall", "spearman", "pearson", "discovered", "top50_spearman", "regret"]
+    np.testing.assert_allclose(first[columns], again[columns])
+
+
+def test_baselines_come_from_the_table_for_the_same_networks():
+    table = pd.DataFrame({"acc": [1.0, 2, 3], "params": [10, 20, 30], "size": [1, 2, 3]}, index=["a", "b", "c"])
+    scores = long([("a", "p", 1.0), ("c", "p", 2.0), ("x", "p", 3.0)])
+    out = evidence.with_baselines(scores, table)
+    assert out[out.proxy == "params"][["arch", "score"]].values.tolist() == [["a", 10.0], ["c", 30.0]]
+    chosen = evidence.with_baselines(scores, table, ["size"])
+    assert chosen["proxy"].unique().tolist() == ["p", "size"]
+    # Scored sizes stay as they are.
+    scored = pd.concat([scores, long([("a", "params", 77.0)])])
+    assert evidence.with_baselines(scored, table).query("proxy == 'params'")["score"].tolist() == [77.0]
+    with pytest.raises(InputError, match=r"'flops'.*Allowed: acc, params, size"):
+        evidence.with_baselines(scores, table, ["flops"])
+
+
+# Reading -------------------------------------------------------------------------------------------------------------
+
+
+def test_wide_and_long_files_say_the_same(tmp_path):
+    wide = pd.DataFrame({"net": ["a", "b"], "seed": [0, 0], "p": [1.0, 2.0], "q": [3, 4], "name": ["n", "m"]})
+    wide.to_csv(tmp_path / "wide.csv", index=False)
+    rows = [("a", "p", 1.0), ("b", "p", 2.0), ("a", "q", 3.0), ("b", "q", 4.0)]
+    long(rows).to_parquet(tmp_path / "long.parquet")
+    first = evidence.load_scores(tmp_path / "wide.csv", arch_column="net")
+    second = evidence.load_scores(tmp_path / "long.parquet")
+    assert first[["arch", "proxy", "score"]].values.tolist() == second.values.tolist() == [list(row) for row in rows]
+    only = evidence.load_scores(tmp_path / "long.parquet", proxies=["q"])
+    assert only["proxy"].unique().tolist() == ["q"]
+    with pytest.raises(InputError, match=r"'z'.*Allowed: p, q"):
+        evidence.load_scores(tmp_path / "long.parquet", proxies=["q", "z"])
+
+
+def test_scores_under_several_settings_are_not_mixed(tmp_path):
+    path = tmp_path / "scores.csv"
+    rows = [("a", "p", 1.0, "digits", 0), ("a", "p", 3.0, "digits", 1), ("a", "p", 9.0, "cifar10", 0)]
+    long(rows, ["arch", "proxy", "score", "dataset", "seed"]).to_csv(path, index=False)
+    with pytest.raises(InputError, match=r"p differ in dataset.*cifar10, digits.*--where=dataset="):
+        evidence.load_scores(path)
+    scores = evidence.load_scores(path, where={"dataset": "digits"})
+    assert evidence.average(scores)["score"].tolist() == [2.0]  # seeds are repeats
+    with pytest.raises(InputError, match=r"dataset=mnist.*cifar10, digits"):
+        evidence.load_scores(path, where={"dataset": "mnist"})
+    with pytest.raises(InputError, match="No column 'data'"):
+        evidence.load_scores(path, where={"data": "mnist"})
+
+
+def test_target_is_found_where_only_one_can_be_meant(tmp_path):
+    path = tmp_path / "table.csv"
+    pd.DataFrame({"arch": ["a"], "index": [0], "top1": [0.5], "params": [3]}).to_csv(path, index=False)
+    assert evidence.load_truth(path).attrs["target"] == "top1"
+    pd.DataFrame({"arch": ["a"], "top1": [0.5], "accuracy": [3], "name": ["x"]}).to_csv(path, index=False)
+    assert evidence.load_truth(path).attrs["target"] == "accuracy"
+    assert evidence.load_truth(path, target="top1")["top1"].tolist() == [0.5]
+    pd.DataFrame({"arch": ["a"], "top1": [0.5], "top5": [3], "name": ["x"]}).to_csv(path, index=False)
+    for target in ("", "name", "nothing"):
+        with pytest.raises(InputError, match=f"'{target}'.*Allowed: top1, top5"):
+            evidence.load_truth(path, target=target)
+    assert evidence.load_truth(path, prefer=("top3", "top5", "top1")).attrs["target"] == "top5"
+    assert evidence.load_truth(path, target="top1", prefer=("top5",)).attrs["target"] == "top1"
+    with pytest.raises(InputError, match="Allowed: top1, top5"):
+        evidence.load_truth(path, prefer=("name",))
+
+
+def test_scores_of_other_settings_are_not_averaged():
+    frame = pd.DataFrame({"arch": ["a", "a"], "proxy": "p", "score": 0.0, "seed": [0, 1], "width": [8, 16]})
+    evidence.check_settings(frame.drop(columns="width"))
+    evidence.check_settings(frame.assign(proxy=["p", "q"]))
+    with pytest.raises(InputError, match=r"p differ in width and cannot be averaged\. Received: 16, 8\. Drop the"):
+        evidence.check_settings(frame, hint="Drop the {column}")
+
+
+def test_architectures_with_two_accuracies(tmp_path):
+    path = tmp_path / "table.csv"
+    frame = pd.DataFrame({"arch": ["a", "a", "b"], "epochs": [12, 200, 200], "acc": [1.0, 2.0, 3.0]})
+    frame.to_csv(path, index=False)
+    with pytest.raises(InputError, match="several values of acc for 'a'"):
+        evidence.load_truth(path, target="acc")
+    assert evidence.load_truth(path, target="acc", where={"epochs": "200"})["acc"].tolist() == [2.0, 3.0]
+    frame.assign(acc=5.0).to_csv(path, index=False)  # the same value twice is no contradiction
+    assert evidence.load_truth(path, target="acc")["acc"].tolist() == [5.0, 5.0]
+
+
+# The launcher --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def case(tmp_path):
+    """A folder of records of 30 networks under two initialisations, and a table of 40."""
+    rng = np.random.default_rng(1)
+    archs = [f"|net{i}|" for i in range(40)]
+    accuracy = 60 + 30 * rng.random(40)
+    frame = pd.DataFrame({"arch": archs, "accuracy": accuracy, "params": (1e4 * np.exp(accuracy / 30)).astype(int)})
+    frame["flops"] = rng.permutation(frame["params"]) * 7
+    table = tables.Table(frame, {"accuracy": "percent"}, "made for a test", "nasbench201")
+    tables.write(table, tmp_path / "table.parquet")
+    with records.Writer(tmp_path / "scores") as writer:
+        for arch, value in zip([*archs[:30], "|unknown|"], [*accuracy[:30], 0.0], strict=True):
+            for repeat in range(2):
+                common = {"space": "nasbench201", "arch": arch, "dataset": "digits", "repeat": repeat}
+                good = float(value + 10 * rng.normal())
+                writer.add([records.Record(**common, proxy="good", score=good)])
+                status = {"score": math.nan, "status": "nan"} if arch == "|net3|" else {"score": float(rng.normal())}
+                writer.add([records.Record(**common, proxy="noise", **status)])
+    return tmp_path
+
+
+def launch(case, *flags, table="table.parquet", scores="scores"):
+    return correlate.main(
+        [f"--scores={case / scores}", f"--table={case / table}", f"--output={case / 'out'}", "--bootstrap=50", *flags]
+    )
+
+
+def test_end_to_end(case, capsys):
+    (case / "scores" / "part-torn-00000.parquet").write_bytes(b"PAR1 torn")
+    assert launch(case, "--thresholds=70,80", "--top_k=5") == 0
+    out, err = capsys.readouterr()
+    assert "part-torn" in err
+    summary = pd.read_csv(case / "out" / "correlations.csv").set_index("proxy")
+    assert set(summary.index) == {"good", "noise", "params", "flops"}
+    assert summary["n"].to_dict() == {"good": 30, "noise": 29, "params": 30, "flops": 30}
+    assert summary["kendall"].is_monotonic_decreasing
+    assert summary.loc["good", "why"] == "1 not in the table"
+    assert summary.loc["good", "repeats"] == 2
+    frame = records.read(case / "scores").query("proxy == 'good'").groupby("arch")["score"].mean()
+    truth = tables.read(case / "table.parquet").frame.set_index("arch")["accuracy"]
+    both = pd.concat([frame, truth], axis=1, join="inner")
+    assert summary.loc["good", "kendall"] == pytest.approx(stats.kendalltau(both.score, both.accuracy)[0], rel=1e-5)
+    for column in ("kendall_lo", "spearman_hi", "pearson", "top10_spearman", "top50_common", "pqetp_70", "pqetp_80_lo",
+                   "discovered", "discovered_hi", "discovered_mean", "regret"):  # fmt: skip
+        assert column in summary
+    for text in ("good", "noise", "params", "flops", "30 networks", "up to 2 repeats", "PQETP 70", "best of 5",
+                 "1 nan", "1 not in the table"):  # fmt: skip
+        assert text in " ".join(out.split()), text
+    names = {file.name for file in (case / "out").iterdir()}
+    assert names == {
+        "correlations.csv", "scores.csv", "scatter.png", "bars.png", "pqetp.png", "config.json", "environment.json",
+    }  # fmt: skip
+    assert json.loads((case / "out" / "config.json").read_text())["top_k"] == 5
+    for name in ("scatter.png", "bars.png", "pqetp.png"):
+        assert 1000 < (case / "out" / name).stat().st_size < 200_000
+
+
+def test_same_seed_same_numbers(case):
+    assert launch(case) == 0
+    first = (case / "out" / "correlations.csv").read_bytes()
+    assert launch(case) == 0
+    assert (case / "out" / "correlations.csv").read_bytes() == first
+    assert launch(case, "--seed=1") == 0
+    assert (case / "out" / "correlations.csv").read_bytes() != first
+
+
+def test_default_thresholds_are_the_top_shares(case):
+    assert launch(case) == 0
+    columns = pd.read_csv(case / "out" / "correlations.csv").columns
+    cuts = sorted(float(name.removeprefix("pqetp_")) for name in columns if name.count("_") == 1 and "pqetp" in name)
+    truth = tables.read(case / "table.parquet").frame["accuracy"][:30]
+    assert len(cuts) == 4
+    assert [(truth > cut).mean() for cut in cuts] == pytest.approx([0.5, 0.2, 0.05, 0.01], abs=0.035)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--thresholds=high"], "--thresholds takes numbers"),
+        (["--top_k=0"], "at least 1"),
+        (["--bootstrap=-1"], "negative"),
+        (["--where=dataset"], "--where takes column=value"),
+        (["--where=dataset=mnist"], "dataset=mnist"),
+        (["--target=acuracy"], "'acuracy'"),
+        (["--arch_column=network"], "No column 'network'"),
+        (["--proxies=goood"], "'goood'"),
+        (["--size_column=weight"], "'weight'"),
+        (["--table=/nowhere/table.parquet"], "No such table: /nowhere/table.parquet"),
+        (["--scores=/nowhere/scores"], "No such scores: /nowhere/scores"),
+    ],
+)
+def test_bad_input_is_one_line(case, capsys, flags, message):
+    assert launch(case, *flags) == 2
+    out, err = capsys.readouterr()
+    assert message in err
+    assert err.count("\n") == 1
+    assert not out
+
+
+def test_damaged_table_foreign_architectures_and_empty_folder(case, capsys):
+    (case / "empty").mkdir()
+    assert launch(case, scores="empty") == 2
+    assert "No records" in capsys.readouterr().err
+    pd.DataFrame({"arch": ["other"], "accuracy": [1.0]}).to_csv(case / "other.csv", index=False)
+    assert launch(case, table="other.csv") == 2
+    assert "'other'" in capsys.readouterr().err
+    path = case / "table.parquet"
+    path.write_bytes(path.read_bytes()[:-20])
+    assert launch(case) == 2
+    assert str(path) in capsys.readouterr().err
+
+
+def test_help_is_quick_and_needs_no_tensorflow():
+    code = (
+        "import sys; from launch import correlate; code = correlate.main(['--help']); "
+        "loaded = {'tensorflow', 'keras', 'pandas', 'matplotlib'} & set(sys.modules); print(loaded, file=sys.stderr); "
+        "sys.exit(code)"
+    )
+    best = math.inf
+    for _ in range(3):  # the machine may be busy
+        start = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        best = min(best, time.perf_counter() - start)
+    assert done.returncode == 0
+    assert done.stderr.strip() == "set()"
+    for flag in ("--scores", "--table", "--target", "--arch_column", "--thresholds", "--top_k", "--bootstrap", "--seed",
+                 "--size_column", "--output"):  # fmt: skip
+        assert flag in done.stdout
+    assert best < 1
+
+
+# Published scores and accuracies -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def published(shared):
+    folder = shared / "data" / "tables"
+    if not (folder / "nb201_nbsuitezero_proxies.parquet").exists():
+        pytest.skip(f"published tables not found in {folder}")
+    return folder
+
+
+def test_golden_published_scores(published, tmp_path):
+    code = correlate.main(
+        [
+            f"--scores={published / 'nb201_nbsuitezero_proxies.parquet'}",
+            "--where=dataset=cifar10",
+            f"--table={published / 'nb201_accuracy.parquet'}",
+            "--target=cifar10_test_200",
+            "--size_column=params_cifar10,flops_m_cifar10",
+            "--bootstrap=4",
+            f"--output={tmp_path}",
+        ]
+    )
+    assert code == 0
+    summary = pd.read_csv(tmp_path / "correlations.csv").set_index("proxy")
+    expected = {
+        "nwot": 0.811, "jacov": 0.799, "synflow": 0.778, "snip": 0.603, "grad_norm": 0.600, "fisher": 0.552,
+        "grasp": 0.537,
+    }  # fmt: skip
+    for proxy, value in expected.items():
+        assert summary.loc[proxy, "spearman"] == pytest.approx(value, abs=6e-4), proxy
+    assert {"params_cifar10", "flops_m_cifar10"} <= set(summary.index)
+    assert (tmp_path / "scatter.png").stat().st_size < 200_000
+
+
+@pytest.mark.parametrize(("dataset", "value"), [("cifar10", 0.753), ("cifar100", 0.728), ("in16", 0.691)])
+def test_golden_parameters_alone(published, dataset, value):
+    table = evidence.load_truth(published / "nb201_accuracy.parquet", target=f"{dataset}_test_200")
+    scores = long([(arch, "index", 0.0) for arch in table.index])
+    scores = evidence.with_baselines(scores, table, [f"params_{dataset}"]).query("proxy != 'index'")
+    summary = evidence.correlate(scores, table[f"{dataset}_test_200"], resamples=0)
+    assert summary["n"].tolist() == [15_625]
+    assert summary["spearman"][0] == pytest.approx(value, abs=6e-4)

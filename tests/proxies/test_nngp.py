@@ -1,0 +1,154 @@
+"""Inference with kernels of untrained networks: members, ensembles, prefixes, both kernels."""
+
+import keras
+import numpy as np
+import pytest
+
+import spaces
+from proxies import nngp
+from tfnas.engine import Network, ntk, reference, tangent_kernel
+from tfnas.inference import ridge
+from tfnas.networks import weights
+from tfnas.seeds import derive_seed
+
+REGULARIZERS = (1e-3, 1e-1, 10.0)
+CLASSES = 3
+
+
+@pytest.fixture(scope="module")
+def graph():
+    settings = {"width": 8, "depth": 1, "stages": 2, "classes": CLASSES, "input_shape": (8, 8, 2)}
+    return spaces.get("nasbench101").layer_graph("conv3x3~0|conv1x1~01|maxpool3x3~1|output~23", **settings)
+
+
+@pytest.fixture(scope="module")
+def data(graph):
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((30, *graph.input_shape)).astype(np.float32)
+    labels = np.arange(30) % CLASSES
+    images[..., 0] += labels[:, None, None]  # something to learn
+    return nngp.Data(images[:12], labels[:12], images[12:], labels[12:], CLASSES)
+
+
+def arrays_of(graph, data, seed=0):
+    return nngp.member_weights(graph, "tensorflow", seed, data.train[:6])
+
+
+@pytest.fixture(scope="module")
+def members(graph, data):
+    return [nngp.nngp_member(graph, arrays_of(graph, data, seed), data, batch_size=7) for seed in range(3)]
+
+
+def plain_accuracies(k_tt, k_vt, labels, val_labels, regularizers):
+    """Algorithm 1 with numpy's general solver."""
+    y = np.eye(CLASSES)[labels] - 1 / CLASSES
+    mean = np.trace(k_tt) / len(k_tt)
+    solved = (np.linalg.solve(k_tt + eps * mean * np.eye(len(k_tt)), y) for eps in regularizers)
+    return [np.mean((k_vt @ a).argmax(1) == val_labels) for a in solved]
+
+
+class TestNNGP:
+    def test_equals_algorithm_1(self, data, members):
+        sweep = nngp.infer(members, data, 12, 18, REGULARIZERS)
+        d = members[0].train.shape[1]
+        k_tt = sum(m.train.astype(float) @ m.train.T.astype(float) for m in members) / (len(members) * d)
+        k_vt = sum(m.val.astype(float) @ m.train.T.astype(float) for m in members) / (len(members) * d)
+        expected = plain_accuracies(k_tt, k_vt, data.train_labels, data.val_labels, REGULARIZERS)
+        assert sweep.accuracies == pytest.approx(expected, abs=1e-12)
+        assert sweep.accuracy == max(expected) > 0.5
+
+    def test_smaller_sets_are_prefixes(self, graph, data, members):
+        small = nngp.Data(data.train[:6], data.train_labels[:6], data.val[:9], data.val_labels[:9], CLASSES)
+        alone = [nngp.nngp_member(graph, arrays_of(graph, data, seed), small, batch_size=5) for seed in range(2)]
+        expected = nngp.infer(alone, small, 6, 9, REGULARIZERS)
+        assert np.array_equal(nngp.infer(members[:2], data, 6, 9, REGULARIZERS).accuracies, expected.accuracies)
+
+    def test_members_in_any_order(self, data, members):
+        first = nngp.infer(members, data, 12, 18, REGULARIZERS)
+        assert np.array_equal(nngp.infer(members[::-1], data, 12, 18, REGULARIZERS).accuracies, first.accuracies)
+
+    def test_features_in_front_of_the_classifier(self, graph, data, members):
+        model = spaces.get("nasbench101").build(
+            "conv3x3~0|conv1x1~01|maxpool3x3~1|output~23",
+            width=8,
+            depth=1,
+            stages=2,
+            classes=CLASSES,
+            input_shape=(8, 8, 2),
+        )
+        arrays = arrays_of(graph, data, 0)
+        for node in graph.nodes:
+            for param, _ in node.params:
+                getattr(model.get_layer(node.name), param).assign(arrays[f"{node.name}.{param}"])
+        penultimate = keras.Model(model.input, model.get_layer(graph.features).output)
+        assert members[0].train == pytest.approx(penultimate(data.train, training=False).numpy(), abs=1e-5)
+
+    def test_momentum_decides_the_statistics(self, graph, data):
+        def moved(momentum):
+            arrays = nngp.member_weights(graph, "tensorflow", 0, data.train, momentum=momentum)
+            return arrays["stem.batch_normalization.moving_variance"]
+
+        fresh = weights.initialize(graph, "tensorflow", 0)["stem.batch_normalization.moving_variance"]
+        batch = moved(0.0)
+        assert np.array_equal(moved(1.0), fresh)
+        assert moved(None) == pytest.approx(0.997 * fresh + 0.003 * batch, rel=1e-6)
+        # The stem's statistics, computed apart with numpy.
+        conv = Network(graph, weights.initialize(graph, "tensorflow", 0), fuse=False)
+        seen = {}
+        conv.forward(data.train, "batch", keep=False, observer=seen.__setitem__)
+        assert batch == pytest.approx(seen["stem.conv2d"].numpy().var((0, 1, 2)), rel=1e-4)
+
+
+class TestNTK:
+    def test_equals_the_tangent_kernel(self, graph, data):
+        arrays = arrays_of(graph, data)
+        member = nngp.ntk_member(graph, arrays, data, block=5)
+        both = np.concatenate([data.train, data.val])
+        whole = tangent_kernel(Network(graph, arrays), both, "inference", kernel="trace") / CLASSES
+        assert member.train == pytest.approx(whole[:12, :12], rel=1e-5)
+        assert member.val == pytest.approx(whole[12:, :12], rel=1e-4, abs=1e-5 * np.abs(whole).max())
+
+    def test_equals_a_loop_over_logits(self):
+        """Every row of the Jacobian by the reference implementation, on a model of all layer kinds the space has."""
+        space = spaces.get("nasbench101")
+        settings = {"width": 4, "depth": 1, "stages": 1, "classes": 2, "input_shape": (4, 4, 1)}
+        text = "conv3x3~0|conv1x1~01|maxpool3x3~1|output~023"
+        graph, model = space.layer_graph(text, **settings), space.build(text, **settings)
+        rng = np.random.default_rng(1)
+        images = rng.standard_normal((5, 4, 4, 1)).astype(np.float32)
+        arrays = weights.initialize(graph, "tensorflow", 0)
+        for node in graph.nodes:
+            for param, _ in node.params:
+                arrays[f"{node.name}.{param}"] = getattr(model.get_layer(node.name), param).numpy()
+        expected = np.zeros((5, 5))
+        for logit in np.eye(2):
+            rows = reference.loop(model, images, np.tile(logit, (5, 1)), "inference")
+            flat = np.concatenate([row.reshape(5, -1) for row in rows.values()], 1).astype(float)
+            expected += flat @ flat.T / 2
+        data = nngp.Data(images[:2], np.zeros(2, int), images[2:], np.zeros(3, int), 2)
+        member = nngp.ntk_member(graph, arrays, data, dtype="float64", block=2)
+        assert member.train == pytest.approx(expected[:2, :2], rel=1e-5)
+        assert member.val == pytest.approx(expected[2:, :2], rel=1e-4, abs=1e-5 * expected.max())
+
+    def test_block_size_changes_nothing(self, graph, data):
+        network = Network(graph, arrays_of(graph, data), dtype="float64")
+        found = [
+            ntk.train_val_kernels(network, data.train[:4], data.val[:7], "inference", kernel="trace", block=block)
+            for block in (1, 3, 7, 0)
+        ]
+        for train, val in found[1:]:
+            assert train == pytest.approx(found[0][0], rel=1e-10)
+            assert val == pytest.approx(found[0][1], rel=1e-9)
+
+    def test_inference(self, graph, data):
+        members = [nngp.ntk_member(graph, arrays_of(graph, data, seed), data) for seed in range(2)]
+        sweep = nngp.infer(members, data, 9, 18, REGULARIZERS)
+        k_tt = sum(m.train[:9, :9] for m in members) / 2
+        k_vt = sum(m.val[:, :9] for m in members) / 2
+        expected = plain_accuracies(k_tt, k_vt, data.train_labels[:9], data.val_labels, REGULARIZERS)
+        assert sweep.accuracies == pytest.approx(expected, abs=1e-12)
+        assert isinstance(sweep, ridge.Sweep)
+
+
+def test_seeds_are_those_of_scoring():
+    assert nngp.member_seed(3, "nasbench101", "output~0", 2) == derive_seed(3, "nasbench101", "output~0", 2)

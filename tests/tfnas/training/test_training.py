@@ -1,0 +1,228 @@
+import dataclasses
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfnas import data, seeds, training
+from tfnas.errors import InputError
+from tfnas.networks import keras_model, weights
+from tfnas.networks.graph import GraphBuilder
+
+PLAIN = training.Recipe(epochs=3, batch_size=8, learning_rate=0.05, schedule="constant", flip=False, crop=0)
+
+
+def linear_model(seed=0):
+    """Logits that are linear in the image, so that the gradient can be written down."""
+    keras.utils.set_random_seed(seed)
+    return keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+
+
+def small_graph():
+    b = GraphBuilder((8, 8, 1))
+    x = b.batch_norm("bn", b.conv("conv", "input", 8, 3, strides=2), momentum=0.9, epsilon=1e-5)
+    x = b.global_avg_pool("pool", b.activation("relu", b.conv("conv2", x, 16, 3)))
+    return b.finish(b.dense("classifier", x, 10), features="pool")
+
+
+def small_model(seed=0):
+    graph = small_graph()
+    initial = weights.initialize(graph, "torch", seed)
+    return keras_model.to_keras(graph, initial), initial
+
+
+def random_data(count, shape=(2, 2, 1), classes=3, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((count, *shape), np.float32), rng.integers(classes, size=count).astype(np.int32)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tfds")
+    return tuple(data.load("digits", split, data_dir=folder) for split in ("train[:512]", "test"))
+
+
+def softmax_gradient(kernel, bias, images, labels, smoothing):
+    """Mean cross-entropy of a linear classifier and its gradient, by hand, in float64."""
+    flat = images.reshape(len(images), -1).astype(np.float64)
+    logits = flat @ kernel + bias
+    shares = np.exp(logits - logits.max(1, keepdims=True))
+    shares /= shares.sum(1, keepdims=True)
+    targets = np.full(shares.shape, smoothing / shares.shape[1])
+    targets[np.arange(len(labels)), labels] += 1 - smoothing
+    loss = -(targets * np.log(shares)).sum(1).mean()
+    error = (shares - targets) / len(labels)
+    return loss, flat.T @ error, error.sum(0)
+
+
+@pytest.mark.parametrize("changes", [{}, {"momentum": 0.0}, {"weight_decay": 0.0}, {"label_smoothing": 0.2}])
+def test_steps_equal_a_hand_written_update(changes):
+    recipe = dataclasses.replace(PLAIN, **{"weight_decay": 0.1} | changes)
+    # One batch is the whole data: the order of the examples cannot matter.
+    images, labels = random_data(8)
+    model = linear_model()
+    values = [weight.astype(np.float64) for weight in model.get_weights()]
+    velocity = [np.zeros_like(value) for value in values]
+    losses = []
+    for _ in range(recipe.epochs):
+        loss, *gradients = softmax_gradient(*values, images, labels, recipe.label_smoothing)
+        losses.append(loss)
+        for i, gradient in enumerate(gradients):
+            gradient = gradient + recipe.weight_decay * values[i]
+            velocity[i] = recipe.momentum * velocity[i] + gradient
+            values[i] = values[i] - recipe.learning_rate * (gradient + recipe.momentum * velocity[i])
+    found = list(training.Trainer(model, recipe).run((images, labels)))
+    for value, expected in zip(model.get_weights(), values, strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose([epoch.train_loss for epoch in found], losses, rtol=1e-5)
+    assert [epoch.epoch for epoch in found] == [1, 2, 3]
+
+
+def test_steps_equal_a_plain_loop_with_batch_normalisation(digits):
+    recipe = dataclasses.replace(PLAIN, epochs=1, batch_size=64, schedule="cosine_step", weight_decay=5e-4)
+    images, labels = (array[:192] for array in digits[0])
+    model, initial = small_model()
+    list(training.Trainer(model, recipe).run((images, labels), seed=3))
+    trained = model.get_weights()
+
+    training.assign(model, initial)
+    order = np.random.default_rng(seeds.derive_seed(3, "epoch", 0)).permutation(192).reshape(3, 64)
+    velocity = [tf.zeros_like(variable) for variable in model.trainable_variables]
+    for step, rate in zip(order, recipe.rates(0, 3), strict=True):
+        with tf.GradientTape() as tape:
+            logits = model(images[step], training=True)
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(labels[step], logits)
+            loss += 0.5 * recipe.weight_decay * sum(tf.reduce_sum(v.value**2) for v in model.trainable_variables)
+        gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+        for i, variable in enumerate(model.trainable_variables):
+            velocity[i] = recipe.momentum * velocity[i] + gradients[i]
+            variable.assign(variable - rate * (gradients[i] + recipe.momentum * velocity[i]))
+    assert not np.allclose(trained[0], initial["conv.kernel"])
+    for value, expected in zip(trained, model.get_weights(), strict=True):
+        np.testing.assert_allclose(value, expected, rtol=2e-4, atol=1e-5)
+
+
+def test_rates_fall_along_a_cosine():
+    recipe = training.Recipe(epochs=4, learning_rate=0.2)
+    by_epoch = [recipe.rates(epoch, 2) for epoch in range(4)]
+    np.testing.assert_allclose(
+        by_epoch, [[0.2] * 2, [0.1 * (1 + math.sqrt(0.5))] * 2, [0.1] * 2, [0.1 * (1 - math.sqrt(0.5))] * 2], rtol=1e-6
+    )
+    by_step = dataclasses.replace(recipe, epochs=2, schedule="cosine_step")
+    np.testing.assert_allclose(
+        np.concatenate([by_step.rates(epoch, 2) for epoch in range(2)]), np.stack(by_epoch)[:, 0]
+    )
+    np.testing.assert_allclose(dataclasses.replace(recipe, schedule="constant").rates(3, 5), [0.2] * 5)
+
+
+def test_training_learns_the_digits(digits):
+    model, _ = small_model()
+    recipe = training.Recipe(epochs=10, batch_size=16, learning_rate=0.1, flip=False, crop=0)
+    trainer = training.Trainer(model, recipe)
+    before = trainer.evaluate(digits[1])
+    epochs = list(trainer.run(*digits))
+    assert before < 0.3
+    assert epochs[-1].test_accuracy > 0.8
+    assert epochs[-1].train_accuracy > epochs[0].train_accuracy
+    assert epochs[-1].train_loss < epochs[0].train_loss
+    assert all(epoch.seconds > 0 for epoch in epochs)
+
+
+@pytest.fixture(scope="module")
+def trainer():
+    model, initial = small_model()
+    return training.Trainer(model, dataclasses.replace(PLAIN, epochs=2, flip=True, crop=1)), initial
+
+
+def test_training_again_from_the_same_weights_repeats_itself(trainer, digits):
+    trainer, initial = trainer
+
+    def run(seed):
+        training.assign(trainer.model, initial)
+        epochs = list(trainer.run((digits[0][0][:64], digits[0][1][:64]), digits[1], seed=seed))
+        return trainer.model.get_weights(), [dataclasses.replace(epoch, seconds=0) for epoch in epochs]
+
+    (first, history), (again, same), (other, _) = run(1), run(1), run(2)
+    assert history == same
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any(not np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_stopping_early_is_the_beginning_of_a_longer_run(trainer, digits):
+    trainer, initial = trainer
+    training.assign(trainer.model, initial)
+    first = next(iter(trainer.run(digits[0], seed=4)))
+    training.assign(trainer.model, initial)
+    whole = list(trainer.run(digits[0], seed=4))
+    assert (first.train_loss, len(whole)) == (whole[0].train_loss, 2)
+
+
+def test_accuracy_is_that_of_the_predictions(trainer, digits):
+    trainer, _ = trainer
+    images, labels = digits[1]
+    predicted = trainer.model.predict(images, verbose=0).argmax(1)
+    assert trainer.evaluate((images, labels)) == np.mean(predicted == labels)
+
+
+def test_what_is_not_trainable_stays(digits):
+    model, initial = small_model()
+    model.get_layer("conv").trainable = False
+    list(training.Trainer(model, dataclasses.replace(PLAIN, epochs=1)).run(digits[0]))
+    np.testing.assert_array_equal(model.get_layer("conv").kernel.numpy(), initial["conv.kernel"])
+    assert not np.array_equal(model.get_layer("conv2").kernel.numpy(), initial["conv2.kernel"])
+
+
+def test_crops_are_windows_of_the_padded_image_and_flips_mirror_it():
+    images, _ = random_data(16, (6, 6, 2))
+    black = np.array([-1.5, 2.0], np.float32)
+    model = keras.Sequential([keras.Input((6, 6, 2)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    recipe = dataclasses.replace(PLAIN, batch_size=16, flip=True, crop=2)
+    trainer = training.Trainer(model, recipe, black=black)
+    shifts, mirrored = set(), []
+    for draw in range(8):
+        for image, seen in zip(
+            images, trainer._augment(tf.constant(images), tf.constant([draw, 5])).numpy(), strict=True
+        ):
+            matches = []
+            for flip in (False, True):
+                padded = np.broadcast_to(black, (10, 10, 2)).copy()
+                padded[2:8, 2:8] = image[:, ::-1] if flip else image
+                matches += [
+                    (flip, row, column)
+                    for row in range(5)
+                    for column in range(5)
+                    if np.allclose(padded[row : row + 6, column : column + 6], seen, atol=1e-6)
+                ]
+            ((flip, row, column),) = matches
+            shifts.add((row, column))
+            mirrored.append(flip)
+    assert len(shifts) == 25, "128 crops out of 25 places miss one with probability 0.13"
+    assert 0.3 < np.mean(mirrored) < 0.7
+
+
+def test_fewer_images_than_a_batch_are_told():
+    trainer = training.Trainer(linear_model(), PLAIN)
+    with pytest.raises(InputError, match=r"Received: 7 images, batch_size=8"):
+        next(trainer.run(random_data(7)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"epochs": 0},
+        {"batch_size": 0},
+        {"crop": -1},
+        {"learning_rate": 0.0},
+        {"weight_decay": -1.0},
+        {"momentum": 1.0},
+        {"label_smoothing": 1.0},
+        {"schedule": "linear"},
+    ],
+)
+def test_a_recipe_out_of_range_is_told(changes):
+    ((name, value),) = changes.items()
+    with pytest.raises(InputError, match="Received"):
+        training.Recipe(**{name: value})

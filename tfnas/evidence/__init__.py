@@ -1,0 +1,288 @@
+"""From scores of architectures and their known performance to a table of how well each proxy ranks.
+
+Scores come as a long frame with columns `arch`, `proxy`, `score` and, if there, `status` and the settings of
+`tfnas.runs.records`. Repeats of a network (initialisations, seeds) are averaged first. Whatever cannot be ranked is
+left out and counted with its reason: a score that is not a number, a status other than "ok", an architecture without a
+known performance. -inf and +inf are scores: the lowest and the highest rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from tfnas import errors, tables
+from tfnas.runs import records
+
+if TYPE_CHECKING:  # pandas takes its time to import
+    import pandas as pd
+    from etils import epath
+
+# Repeats of one score differ in these only; in everything else of a record's key, all scores of a proxy agree.
+REPEATS = ("seed", "repeat")
+# Sizes that any proxy should beat.
+BASELINES = ("params", "flops")
+_SETTINGS = tuple(column for column in records.KEY if column not in ("arch", "proxy", *REPEATS))
+_NOT_A_PROXY = {*records.KEY, *records.HOST, "index"}
+
+
+def load_scores(
+    path: epath.PathLike,
+    *,
+    arch_column: str = "arch",
+    proxies: Sequence[str] = (),
+    where: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """Reads scores from a folder of records, or from a CSV or Parquet file.
+
+    Args:
+        path: folder; or file with columns arch, proxy, score (long), or arch and one column per proxy (wide; every
+            column of numbers is one unless its name is that of a setting).
+        arch_column: name of the column with the architecture strings.
+        proxies: take these only.
+        where: take the rows with these values only, compared as text, e.g. {"dataset": "cifar10"}.
+
+    Returns:
+        Long frame. `frame.attrs["skipped"]` has a line for each file of the folder that could not be read.
+
+    Raises:
+        InputError: nothing there, a column, proxy or value is unknown, or a proxy was scored under several settings.
+    """
+    from etils import epath
+
+    if not epath.Path(path).exists():
+        raise errors.InputError(
+            f"No such scores: {path}. Give a folder of records (of python -m launch.score) or a CSV or Parquet file"
+        )
+    if epath.Path(path).is_dir():
+        frame = records.read(path)
+        if frame.empty:
+            reasons = "".join(f"; skipped {line}" for line in frame.attrs["skipped"])
+            raise errors.InputError(f"No records in {path}. Make some with python -m launch.score{reasons}")
+    else:
+        frame = tables.load(path, arch_column=arch_column)
+    attrs = {"skipped": frame.attrs.get("skipped", [])}
+    frame = select(frame, where or {}, path)
+    if not {"proxy", "score"} <= set(frame.columns):
+        values = [column for column in frame.select_dtypes("number") if column not in _NOT_A_PROXY]
+        kept = [column for column in _SETTINGS + REPEATS if column in frame]
+        frame = frame.melt(["arch", *kept], values, "proxy", "score")
+    if missing := sorted(set(proxies) - set(frame["proxy"])):
+        raise errors.unknown("proxy", ", ".join(missing), frame["proxy"].unique())
+    if proxies:
+        frame = frame[frame["proxy"].isin(proxies)]
+    check_settings(frame)
+    frame.attrs = attrs
+    return frame.reset_index(drop=True)
+
+
+def load_truth(
+    path: epath.PathLike,
+    *,
+    target: str = "",
+    prefer: Sequence[str] = (),
+    arch_column: str = "arch",
+    where: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """Reads a table and finds its target column.
+
+    Args:
+        path: CSV or Parquet file, or the name of an embedded table.
+        target: column with the performance, higher is better; may stay open if the table has only one column of numbers
+            beside params and flops, or one named "accuracy".
+        prefer: columns to look for first where `target` stays open.
+        arch_column: column with the architecture strings.
+        where: as in `load_scores`.
+
+    Returns:
+        Frame indexed by architecture; the target is in column `frame.attrs["target"]`.
+
+    Raises:
+        InputError: as `tables.load`; the target is not clear or holds no numbers; an architecture has several values.
+    """
+    frame = select(tables.load(path, arch_column=arch_column), where or {}, path)
+    numbers = list(frame.select_dtypes("number"))
+    if not target:
+        open_to = [column for column in numbers if column not in _NOT_A_PROXY | set(BASELINES)]
+        named = [column for column in (*prefer, "accuracy") if column in open_to]
+        target = named[0] if named else open_to[0] if len(open_to) == 1 else ""
+    if target not in numbers:
+        raise errors.InputError(
+            f"No column of numbers {target!r} in {path}. Received as target: {target!r}. Allowed: {', '.join(numbers)}"
+        )
+    frame = frame.drop_duplicates(["arch", target]).set_index("arch")
+    if frame.index.has_duplicates:
+        first = frame.index[frame.index.duplicated()][0]
+        raise errors.InputError(f"{path} has several values of {target} for {first!r}. Choose rows by a column's value")
+    frame.attrs["target"] = target
+    return frame
+
+
+def select(frame: pd.DataFrame, where: Mapping[str, str], path: epath.PathLike) -> pd.DataFrame:
+    """The rows whose columns have these values, compared as text."""
+    for column, value in where.items():
+        if column not in frame:
+            raise errors.InputError(f"No column {column!r} in {path}. Columns: {', '.join(map(str, frame.columns))}")
+        text = frame[column].astype(str)
+        if not (text == value).any():
+            seen = ", ".join(sorted(text.unique())[:10])
+            raise errors.InputError(f"No row of {path} has {column}={value}. Values there: {seen}")
+        frame = frame[text == value]
+    return frame
+
+
+def average(scores: pd.DataFrame) -> pd.DataFrame:
+    """One row per proxy and architecture: the mean over its repeats.
+
+    Repeats without a score (NaN, or a status other than "ok") do not enter the mean.
+
+    Args:
+        scores: long frame.
+
+    Returns:
+        Columns proxy, arch, score, repeats (how many entered), failed (how many did not), status ("ok", or why no
+        repeat has a score). Proxies and architectures in order of appearance.
+    """
+    import numpy as np
+
+    frame = scores[["proxy", "arch", "score"]].assign(status=scores.get("status", "ok"))
+    frame["score"] = frame["score"].astype(np.float64)
+    lost = frame["status"].ne("ok") | frame["score"].isna()
+    frame.loc[lost & frame["status"].eq("ok"), "status"] = "nan"
+    frame["score"] = frame["score"].mask(lost)
+    frame["lost"] = lost
+    # Failures first, so that "last" is "ok" wherever one repeat is.
+    groups = frame.sort_values("lost", ascending=False, kind="stable").groupby(["proxy", "arch"], sort=False)
+    with np.errstate(invalid="ignore"):  # the mean of -inf and inf is NaN and reported as such
+        out = groups.agg(
+            score=("score", "mean"), repeats=("score", "count"), failed=("lost", "sum"), status=("status", "last")
+        )
+    out = out.reindex(frame.groupby(["proxy", "arch"], sort=False).size().index).reset_index()
+    out.loc[out["score"].isna() & out["status"].eq("ok"), "status"] = "nan"
+    return out
+
+
+def with_baselines(scores: pd.DataFrame, table: pd.DataFrame, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """Adds sizes from a table as further proxies, for the architectures that have scores.
+
+    Args:
+        scores: long frame.
+        table: indexed by architecture.
+        columns: columns to add; by default `BASELINES` as far as the table has them and the scores have not.
+
+    Raises:
+        InputError: a column is not in the table.
+    """
+    import pandas as pd
+
+    if missing := [column for column in columns if column not in table]:
+        raise errors.unknown("size column", ", ".join(missing), table.select_dtypes("number").columns)
+    columns = columns or [column for column in BASELINES if column in table]
+    there = set(scores["proxy"])
+    known = [arch for arch in scores["arch"].unique() if arch in table.index]
+    sizes = [
+        pd.DataFrame(
+            {"arch": known, "proxy": column, "score": table.loc[known, column].to_numpy(float), "status": "ok"}
+        )
+        for column in columns
+        if column not in there
+    ]
+    scores = scores if "status" in scores else scores.assign(status="ok")
+    return pd.concat([scores, *sizes], ignore_index=True)
+
+
+def join(averaged: pd.DataFrame, truth: pd.Series) -> pd.DataFrame:
+    """Scores beside the truth, as plots want them.
+
+    Returns:
+        Frame indexed by architecture with column "truth" and one column per proxy; NaN where there is no score. Only
+        architectures with a known performance.
+    """
+    wide = averaged.pivot(index="arch", columns="proxy", values="score")
+    wide = wide.loc[averaged["arch"].unique(), averaged["proxy"].unique()]
+    wide.insert(0, "truth", truth.reindex(wide.index))
+    return wide[wide["truth"].notna()]
+
+
+def correlate(
+    scores: pd.DataFrame,
+    truth: pd.Series,
+    *,
+    thresholds: Sequence[float] = (),
+    percents: Sequence[float] = (10, 50),
+    k: int = 10,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """How well each proxy ranks architectures by their known performance.
+
+    Args:
+        scores: long frame; repeats are averaged first.
+        truth: performance by architecture string, higher is better; joined on the exact string.
+        thresholds: of PQETP, in the unit of the truth.
+        percents: of top-x% Spearman and common ratio.
+        k: of discovered performance and precision.
+        resamples: of the bootstrap; 0 for no intervals.
+        seed: of the bootstrap and of random subsets.
+
+    Returns:
+        A row per proxy, highest Kendall first (undefined last): proxy, n, left_out and why, repeats (mean number
+        averaged), incomplete (networks ranked although some of their repeats failed), then what
+        `statistics.evaluate` gives.
+    """
+    import pandas as pd
+
+    from tfnas.evidence import statistics
+
+    rows = []
+    averaged = average(scores)
+    truth = truth.astype(float)
+    for proxy, group in averaged.groupby("proxy", sort=False):
+        known = group["arch"].map(truth)
+        why = group["status"].mask(group["status"].eq("ok") & known.isna(), "no accuracy in the table")
+        why = why.mask(group["status"].eq("ok") & ~group["arch"].isin(truth.index), "not in the table")
+        kept = group[why == "ok"]
+        counts = why[why != "ok"].value_counts()
+        rows.append(
+            {
+                "proxy": proxy,
+                "left_out": int(counts.sum()),
+                "why": "; ".join(f"{count} {reason}" for reason, count in counts.items()),
+                "repeats": kept["repeats"].mean(),
+                "incomplete": int((kept["failed"] > 0).sum()),
+                **statistics.evaluate(
+                    kept["score"],
+                    known[why == "ok"],
+                    thresholds=thresholds,
+                    percents=percents,
+                    k=k,
+                    resamples=resamples,
+                    seed=seed,
+                ),
+            }
+        )
+    out = pd.DataFrame(rows).sort_values(["kendall", "proxy"], ascending=[False, True], na_position="last")
+    return out[["proxy", "n", *out.columns.drop(["proxy", "n"])]].reset_index(drop=True)
+
+
+def check_settings(frame: pd.DataFrame, hint: str = "Choose one with --where={column}=...") -> None:
+    """Refuses to average scores that were not computed alike.
+
+    Args:
+        frame: long frame of scores.
+        hint: what to do about it.
+
+    Raises:
+        InputError: the scores of a proxy differ in a setting other than the seed and the repeat.
+    """
+    for column in _SETTINGS:
+        if column not in frame:
+            continue
+        counts = frame.groupby("proxy")[column].nunique()
+        if (counts > 1).any():
+            proxy = counts.idxmax()
+            values = ", ".join(sorted(frame.loc[frame["proxy"] == proxy, column].astype(str).unique())[:10])
+            raise errors.InputError(
+                f"Scores of {proxy} differ in {column} and cannot be averaged. Received: {values}. "
+                + hint.format(column=column)
+            )

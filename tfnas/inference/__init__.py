@@ -1,0 +1,1 @@
+"""Inference with kernels of networks: features, and the ridge regression on them."""
