@@ -41,7 +41,7 @@ def meco_score(passes: Passes, images: np.ndarray) -> float:
 
 def _modules(passes: Passes, images: np.ndarray) -> dict[str, float]:
     from tfnas.engine import Network
-    from tfnas.networks.graph import with_input_shape
+    from tfnas.networks.builder import with_input_shape
 
     graph = with_input_shape(passes.graph, images.shape[1:])
     if any(graph.by_name[node.name].params != node.params for node in passes.graph.nodes):

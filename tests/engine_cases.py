@@ -13,7 +13,8 @@ import numpy as np
 from tfnas.engine import Network
 from tfnas.networks import graph as graph_lib
 from tfnas.networks import weights
-from tfnas.networks.graph import Graph, GraphBuilder
+from tfnas.networks.builder import GraphBuilder
+from tfnas.networks.graph import Graph
 from tfnas.networks.keras_model import to_keras
 
 SHAPE = (7, 6, 3)

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from spaces.base import NetworkConfig
 from tfnas.errors import InputError
-from tfnas.networks.graph import Graph, GraphBuilder
+from tfnas.networks.builder import GraphBuilder
+from tfnas.networks.graph import Graph
 
 Matrix = tuple[tuple[int, ...], ...]
 

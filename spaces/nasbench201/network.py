@@ -21,7 +21,8 @@ from collections.abc import Sequence
 
 from spaces.base import NetworkConfig
 from tfnas.errors import InputError, unknown
-from tfnas.networks.graph import Graph, GraphBuilder
+from tfnas.networks.builder import GraphBuilder
+from tfnas.networks.graph import Graph
 
 FLAVOURS = ("tiny", "zcnas")
 # (source, target) of each edge, in the order in which all encodings of the benchmark list them.

@@ -261,7 +261,7 @@ class TestGoldenCases:
         assert count_patterns(few, case.weights, data["x"]) == expected["swap"]
         flips = 0 if dtype == "float64" else 4
         assert abs(count_patterns(few, case.weights, data["lr_x"]) - expected["swap_lr_x"]) <= flips
-        from tfnas.networks.graph import with_input_shape
+        from tfnas.networks.builder import with_input_shape
 
         network = Network(with_input_shape(case.graph, data["lr_x"].shape[1:]), case.weights, dtype=dtype)
         for key, bn in BN.items():

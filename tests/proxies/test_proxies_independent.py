@@ -15,7 +15,7 @@ from tests.engine_cases import keras_model, random_weights
 from tests.proxies_cases import LABELS
 from tests.tfnas.engine.test_engine_second_order import with_explicit_norms
 from tfnas.engine import reference
-from tfnas.networks.graph import GraphBuilder, with_input_shape
+from tfnas.networks.builder import GraphBuilder, with_input_shape
 from tfnas.networks.keras_model import to_keras
 
 KERNELS = [node.name for node in case.graph().weight_nodes()]

@@ -17,7 +17,7 @@ from spaces.nasbench101 import space as nasbench101
 from spaces.nasbench101.network import CONV1X1, CONV3X3, MAXPOOL3X3, OPS
 from tests import nasbench101_plain
 from tfnas.errors import InputError
-from tfnas.networks.graph import GraphBuilder
+from tfnas.networks.builder import GraphBuilder
 
 _SPACE = spaces.get("nasbench101")
 _PUBLISHED = {2: 1, 3: 6, 4: 84, 5: 2_441, 6: 62_010, 7: 359_082}  # cells by number of vertices

@@ -21,7 +21,8 @@ import tensorflow as tf
 from tfnas.engine import Network, kernels
 from tfnas.engine.plan import make_chains
 from tfnas.errors import InputError
-from tfnas.networks.graph import Graph, GraphBuilder, Node
+from tfnas.networks.builder import GraphBuilder
+from tfnas.networks.graph import Graph, Node
 
 Tensor = Any
 Weights = Mapping[str, np.ndarray]

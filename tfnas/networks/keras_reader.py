@@ -14,7 +14,8 @@ import numpy as np
 from keras import layers
 
 from tfnas.errors import InputError
-from tfnas.networks.graph import Graph, GraphBuilder
+from tfnas.networks.builder import GraphBuilder
+from tfnas.networks.graph import Graph
 from tfnas.networks.keras_layers import ACTIVATIONS, BatchStatisticsNormalization, ConstantPadding2D, SliceChannels
 
 

@@ -13,7 +13,7 @@ from tfnas.engine import kernels, reference
 from tfnas.engine.normalization import BN_MODES
 from tfnas.errors import InputError
 from tfnas.networks import graph as graph_lib
-from tfnas.networks.graph import GraphBuilder
+from tfnas.networks.builder import GraphBuilder
 
 EVERY_MODE = pytest.mark.parametrize("bn", BN_MODES)
 # Cases of the Jacobian that are not marked as slow: tracing it takes a second each.

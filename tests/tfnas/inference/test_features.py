@@ -14,7 +14,7 @@ from tfnas.engine import Network
 from tfnas.errors import InputError
 from tfnas.inference import features
 from tfnas.networks import weights
-from tfnas.networks.graph import GraphBuilder
+from tfnas.networks.builder import GraphBuilder
 from tfnas.networks.keras_model import to_keras
 
 SHAPE = (8, 8, 3)

@@ -6,7 +6,7 @@ import pytest
 
 import spaces
 from tfnas.networks import flops as cost
-from tfnas.networks.graph import GraphBuilder
+from tfnas.networks.builder import GraphBuilder
 
 F = 2.51e9
 

@@ -10,7 +10,7 @@ from keras import layers
 from tfnas.errors import InputError
 from tfnas.networks import graph as graph_lib
 from tfnas.networks import keras_model, weights
-from tfnas.networks.graph import GraphBuilder
+from tfnas.networks.builder import GraphBuilder
 
 _RNG = np.random.default_rng(0)
 

@@ -4,7 +4,7 @@ from scipy import stats
 
 from tfnas.errors import InputError
 from tfnas.networks import weights
-from tfnas.networks.graph import GraphBuilder
+from tfnas.networks.builder import GraphBuilder
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfnas import data, seeds, training
 from tfnas.errors import InputError
 from tfnas.networks import keras_model, weights
-from tfnas.networks.graph import GraphBuilder
+from tfnas.networks.builder import GraphBuilder
 
 PLAIN = training.Recipe(epochs=3, batch_size=8, learning_rate=0.05, schedule="constant", flip=False, crop=0)
 
