@@ -14,7 +14,7 @@ from proxies import base
 from tests import proxies_cases as case
 from tests.proxies_cases import LABELS
 from tfnas.errors import InputError
-from tfnas.networks.keras_model import from_keras
+from tfnas.networks.keras_reader import from_keras
 
 EVERY_PROXY = pytest.mark.parametrize("name", proxies.names())
 CONSUMES = {"nothing", "activations", "gradients", "example gradients", "second order"}

@@ -1,6 +1,6 @@
-"""Layer graphs as Keras models (`to_keras`) and back (`from_keras`).
+"""Layer graphs as Keras models; the way back is `tfnas.networks.keras_reader`.
 
-Both keep names: node "cells.0.layers.1.op.1" is the layer of that name.
+Layers keep the names of their nodes: node "cells.0.layers.1.op.1" is the layer of that name.
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ from keras import layers
 from tfnas.errors import InputError
 from tfnas.networks.graph import Graph, Node
 from tfnas.networks.keras_layers import ACTIVATIONS, BatchStatisticsNormalization, ConstantPadding2D, SliceChannels
-from tfnas.networks.keras_reader import from_keras
-
-__all__ = ["from_keras", "to_keras"]
 
 
 def to_keras(graph: Graph, weights: Mapping[str, np.ndarray]) -> keras.Model:
