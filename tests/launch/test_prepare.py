@@ -11,6 +11,7 @@ from launch import prepare
 from spaces.nasbench101 import space as nasbench101
 from tests import conftest, nasbench101_cases
 from tfnas import data, tables
+from tfnas.errors import InputError
 
 
 def told(capsys):
@@ -66,7 +67,7 @@ def test_no_network_is_one_line(tmp_path, capsys, monkeypatch):
     assert prepare.main(["--dataset=cifar10", f"--data_dir={tmp_path}"]) == 2
     line = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("error:"))
     assert "cifar10 could not be downloaded; is there a network? Failed to resolve the host" in line
-    with pytest.raises(data.errors.InputError, match="is not prepared"):
+    with pytest.raises(InputError, match="is not prepared"):
         data.split_size("cifar10", "train", data_dir=tmp_path)
 
 
