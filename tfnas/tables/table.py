@@ -1,0 +1,171 @@
+"""The common form of tables: a Parquet file with its units, provenance and checksum.
+
+It has a text column `arch`, unique, and columns of values. Its key-value metadata, under "tfnas.table", is a JSON
+object with the version of this form, a checksum of the content, the unit of each column, the space and the provenance.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from tfnas import errors
+from tfnas.tables.paths import resolve
+
+if TYPE_CHECKING:  # pandas and etils take their time to import: only what reads or writes pays for them
+    import pandas as pd
+    from etils import epath
+
+SCHEMA_VERSION = 1
+_UNKNOWN_UNIT = "unknown"
+_MARK = b"tfnas.table"
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Known values of architectures.
+
+    Attributes:
+        frame: column `arch` (canonical strings, unique) and the values.
+        units: unit of each value column, e.g. {"accuracy": "percent"}.
+        provenance: where the numbers come from: command, source, licence.
+        space: name of the search space.
+        facts: further text, e.g. {"dataset": "digits"}.
+    """
+
+    frame: pd.DataFrame
+    units: Mapping[str, str]
+    provenance: str
+    space: str
+    facts: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def write(table: Table, path: epath.PathLike) -> str:
+    """Writes the common form, whole or not at all, and returns its checksum.
+
+    Raises:
+        InputError: the table breaks the form (no `arch`, doubled or empty keys, a unit for an absent column, a column
+            that holds neither numbers nor text).
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    from tfnas import files
+
+    columns = _values_of(table.frame)
+    if stray := sorted(set(table.units) - set(columns)):
+        raise errors.InputError(f"Units for columns that are not there. Received: {stray}. Columns: {columns}")
+    header = {
+        "schema_version": SCHEMA_VERSION,
+        "space": table.space,
+        "provenance": table.provenance,
+        "units": {column: table.units.get(column, _UNKNOWN_UNIT) for column in columns},
+        "facts": dict(table.facts),
+    }
+    header["sha256"] = checksum(table.frame, header)
+    arrow = pa.Table.from_pandas(table.frame, preserve_index=False).replace_schema_metadata(
+        {_MARK: json.dumps(header, sort_keys=True)}
+    )
+    buffer = io.BytesIO()
+    parquet.write_table(arrow, buffer, compression="zstd")
+    files.write_atomic(path, buffer.getvalue())
+    return header["sha256"]
+
+
+def read(path: epath.PathLike) -> Table:
+    """Reads the common form and verifies it.
+
+    Args:
+        path: file, or the name of an embedded table.
+
+    Raises:
+        InputError: no such file, not a table of this form, another version of it, or content that does not match its
+            checksum.
+    """
+    path = resolve(path)
+    frame, header = read_any(path)
+    if header is None:
+        raise errors.InputError(
+            f"Not a table of the common form: {path}. Import it with python -m launch.prepare, or give the columns of "
+            "this file where a foreign CSV or Parquet file is allowed"
+        )
+    return Table(frame, header["units"], header["provenance"], header["space"], header["facts"])
+
+
+def checksum(frame: pd.DataFrame, header: Mapping[str, object]) -> str:
+    """SHA-256 of names, kinds and values of all columns and of the header without its checksum.
+
+    It depends on the content alone, not on how Parquet happens to lay it out.
+    """
+    digest = hashlib.sha256()
+
+    def add(data: bytes) -> None:
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+
+    add(json.dumps({key: header[key] for key in header if key != "sha256"}, sort_keys=True).encode())
+    for column in frame.columns:
+        values = frame[column]
+        add(column.encode())
+        if values.dtype.kind in "biuf":
+            array = values.to_numpy().astype(values.dtype.newbyteorder("<"))
+            add(array.dtype.str.encode())
+            add(array.tobytes())
+        else:
+            add(b"text")
+            for value in values:
+                add(b"\xff" if value is None or value != value else value.encode())
+    return digest.hexdigest()
+
+
+def read_any(path: epath.Path) -> tuple[pd.DataFrame, dict | None]:
+    """Content of a CSV or Parquet file, and the header if it is of the common form.
+
+    Raises:
+        InputError: a file of another kind, torn, damaged, or of another version of the common form.
+    """
+    import pandas as pd
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".parquet"):
+        raise errors.InputError(f"Tables are .csv or .parquet files. Received: {path}")
+    try:
+        if suffix == ".csv":
+            return pd.read_csv(io.BytesIO(path.read_bytes()), low_memory=False), None
+        arrow = parquet.read_table(io.BytesIO(path.read_bytes()))
+        mark = (arrow.schema.metadata or {}).get(_MARK)
+        header = None if mark is None else json.loads(mark)
+        frame = arrow.to_pandas()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise errors.InputError(f"Cannot read {path}: {errors.first_line(error)}") from error
+    if header is not None:
+        if header.get("schema_version") != SCHEMA_VERSION:
+            raise errors.InputError(
+                f"{path} is of version {header.get('schema_version')} of the table form. Allowed: {SCHEMA_VERSION}"
+            )
+        if checksum(frame, header) != header.get("sha256"):
+            raise errors.InputError(f"{path} is damaged: its content does not match its checksum. Get or make it again")
+    return frame, header
+
+
+def _values_of(frame: pd.DataFrame) -> list[str]:
+    """Names of the value columns of a frame that may become a table."""
+    import numpy as np
+    from pandas.api import types
+
+    if "arch" not in frame or not types.is_string_dtype(frame["arch"]) or frame["arch"].isna().any():
+        raise errors.InputError(f"A table needs a text column 'arch' without gaps. Columns: {', '.join(frame.columns)}")
+    if len(doubled := frame["arch"][frame["arch"].duplicated()]):
+        raise errors.InputError(f"{len(doubled)} rows repeat an architecture, the first: {doubled.iloc[0]!r}")
+    for column in frame.columns:
+        dtype = frame[column].dtype
+        numbers = isinstance(dtype, np.dtype) and dtype.kind in "biuf"
+        if not isinstance(column, str) or not (numbers or types.is_string_dtype(frame[column])):
+            raise errors.InputError(f"Columns hold numbers or text. Received: {column!r} of type {dtype}")
+    return [column for column in frame.columns if column != "arch"]
