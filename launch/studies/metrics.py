@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tfnas import seeds
-from tfnas.evidence import statistics
+from tfnas.evidence import bootstrap, statistics
 from tfnas.networks import flops as cost
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def correlations(
         chosen = statistics.subset_rows(n, _RESAMPLED, 1, seeds.derive_seed(settings.seed, "interval"))[0]
     some = score[chosen], known[chosen]
     measures = {"kendall": statistics.kendall, "pearson": statistics.pearson}
-    found = statistics.bootstrap(*some, resamples=settings.resamples, seed=settings.seed, only=list(measures))
+    found = bootstrap.intervals(*some, resamples=settings.resamples, seed=settings.seed, only=list(measures))
     rows = []
     for name, of in measures.items():
         value = of(score, known)

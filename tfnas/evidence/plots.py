@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tfnas.evidence import statistics
+
 if TYPE_CHECKING:  # both take their time to import
     import pandas as pd
     from etils import epath
@@ -161,8 +163,6 @@ def pqetp_curves(
     networks above the threshold.
     """
     from matplotlib.figure import Figure
-
-    from tfnas.evidence import statistics
 
     truth = joined["truth"].to_numpy(float)
     thresholds = np.linspace(*np.quantile(truth, [0.03, 0.99]), points) if len(truth) else np.empty(0)

@@ -2,16 +2,18 @@
 
 import itertools
 import math
-import time
 
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn import metrics
 
+from tests.tfnas.evidence.cases import draw, order
 from tfnas.evidence import statistics
 
 CORRELATIONS = [statistics.kendall, statistics.kendall_a, statistics.spearman, statistics.pearson]
+
+
 RANKED = [
     statistics.kendall,
     statistics.kendall_a,
@@ -25,14 +27,6 @@ RANKED = [
 ]
 
 
-def draw(seed, n=40, ties=True):
-    """Score and truth that go together somewhat; rounded, so that both have ties."""
-    rng = np.random.default_rng(seed)
-    truth = rng.normal(size=n)
-    score = truth + rng.normal(size=n)
-    return (np.round(score), np.round(truth, 1)) if ties else (score, truth)
-
-
 def count_pairs(x, y):
     """Concordant, discordant, tied in x only, tied in y only."""
     p = q = u = t = 0
@@ -43,10 +37,6 @@ def count_pairs(x, y):
         u += first == 0 and second != 0
         t += first != 0 and second == 0
     return p, q, u, t
-
-
-def order(values):
-    return sorted(range(len(values)), key=lambda i: -values[i])
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -193,84 +183,6 @@ def test_discovered_subsets_against_a_loop():
     assert math.isnan(statistics.discovered_subsets(score, truth, 4, size=51)[0])
 
 
-SLOW = {
-    "kendall": lambda x, y: stats.kendalltau(x, y).statistic,
-    "spearman": lambda x, y: stats.spearmanr(x, y).statistic,
-    "pearson": lambda x, y: stats.pearsonr(x, y).statistic,
-    "discovered": lambda x, y: max(y[i] for i in order(x)[:5]),
-    "pqetp_0.3": lambda x, y: metrics.roc_auc_score(y > 0.3, x),
-    "top40_common": lambda x, y: len(set(order(x)[:12]) & set(order(y)[:12])) / 12,
-    "top40_spearman": lambda x, y: stats.spearmanr(x[order(y)[:12]], y[order(y)[:12]]).statistic,
-}
-
-
-@pytest.mark.parametrize("max_pairwise", [0, 3000])
-def test_bootstrap_against_scipy_on_the_same_resamples(monkeypatch, max_pairwise):
-    monkeypatch.setattr(statistics, "_MAX_PAIRWISE", max_pairwise)
-    monkeypatch.setattr(statistics, "_CHUNK", 30 * 16)  # several blocks, the last one not full
-    score, truth = draw(8, n=30)
-    intervals = statistics.bootstrap(score, truth, resamples=40, seed=5, thresholds=[0.3], percents=[40], k=5)
-    rows = np.concatenate(list(statistics._resample_rows(30, 40, 5)))
-    assert rows.shape == (40, 30)
-    assert intervals.keys() == SLOW.keys()
-    for name, slow in SLOW.items():
-        values = [slow(score[row], truth[row]) for row in rows]
-        assert intervals[name] == pytest.approx(tuple(np.quantile(values, [0.025, 0.975]))), name
-
-
-def test_bootstrap_follows_its_seed():
-    score, truth = draw(9)
-    first = statistics.bootstrap(score, truth, resamples=50, seed=1)
-    assert first == statistics.bootstrap(score, truth, resamples=50, seed=1)
-    assert first != statistics.bootstrap(score, truth, resamples=50, seed=2)
-
-
-def test_bootstrap_covers_about_as_often_as_it_says():
-    # For a bivariate normal, tau is 2/pi asin(rho).
-    correlation, hits = 0.6, 0
-    true_tau = 2 / math.pi * math.asin(correlation)
-    rng = np.random.default_rng(0)
-    for trial in range(100):
-        x, y = rng.multivariate_normal([0, 0], [[1, correlation], [correlation, 1]], size=80).T
-        low, high = statistics.bootstrap(x, y, resamples=200, seed=trial)["kendall"]
-        hits += low <= true_tau <= high
-    assert 86 <= hits <= 99
-
-
-def test_bootstrap_without_resamples_or_networks():
-    score, truth = draw(9)
-    for intervals in (
-        statistics.bootstrap(score, truth, resamples=0),
-        statistics.bootstrap([], [], resamples=5, thresholds=[1], percents=[10]),
-        statistics.bootstrap([1.0], [1.0], resamples=5),
-    ):
-        assert all(math.isnan(bound) for bound in intervals["kendall"])
-    constant = statistics.bootstrap(np.ones(9), truth[:9], resamples=5)
-    assert all(math.isnan(bound) for bound in constant["spearman"])
-
-
-def test_thousand_resamples_of_300_networks_in_two_seconds():
-    score, truth = draw(10, n=300)
-    statistics.bootstrap(score, truth, resamples=1)
-    start = time.process_time()
-    statistics.bootstrap(score, truth, resamples=1000)
-    assert time.process_time() - start < 2
-
-
-def test_evaluate_holds_every_statistic_and_its_interval():
-    score, truth = draw(11, n=30)
-    found = statistics.evaluate(score, truth, thresholds=[0.3], percents=[40], k=5, resamples=30, seed=5)
-    intervals = statistics.bootstrap(score, truth, resamples=30, seed=5, thresholds=[0.3], percents=[40], k=5)
-    assert intervals.keys() == SLOW.keys()
-    for name, (low, high) in intervals.items():
-        assert found[name] == pytest.approx(SLOW[name](score, truth))
-        assert (found[f"{name}_lo"], found[f"{name}_hi"]) == (low, high)
-        assert low <= high
-    assert found["n"] == 30
-    assert found["precision"] == statistics.precision_at_k(score, truth, 5)
-    assert found["discovered_mean"] == statistics.discovered_subsets(score, truth, 5, size=15, seed=5)[0]
-
-
 def test_subsets_are_draws_without_replacement_in_the_order_of_the_input():
     rows = statistics.subset_rows(30, 12, 5, seed=4)
     assert rows.shape == (5, 12)
@@ -299,12 +211,3 @@ def test_percentiles_against_scipy():
     assert math.isnan(found[3])
     assert np.nanmean(found) == pytest.approx(50)
     assert len(statistics.percentiles([])) == 0
-
-
-def test_bootstrap_of_some_statistics_is_that_of_all():
-    score, truth = draw(7, n=30)
-    every = statistics.bootstrap(score, truth, resamples=40, seed=2, thresholds=[0.1], percents=[30])
-    some = statistics.bootstrap(score, truth, resamples=40, seed=2, only=["kendall", "pearson"])
-    assert some == {name: every[name] for name in ("kendall", "pearson")}
-    more = statistics.bootstrap(score, truth, resamples=40, seed=2, thresholds=[0.1], percents=[30], only=["spearman"])
-    assert more == {name: every[name] for name in ("spearman", "top30_spearman", "top30_common", "pqetp_0.1")}

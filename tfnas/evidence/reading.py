@@ -1,0 +1,148 @@
+"""Scores and known performance from files, as frames that can be ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from tfnas import errors, tables
+from tfnas.runs import records
+
+if TYPE_CHECKING:  # pandas takes its time to import
+    import pandas as pd
+    from etils import epath
+
+# Repeats of one score differ in these only; in everything else of a record's key, all scores of a proxy agree.
+REPEATS = ("seed", "repeat")
+# Sizes that any proxy should beat.
+BASELINES = ("params", "flops")
+_SETTINGS = tuple(column for column in records.KEY if column not in ("arch", "proxy", *REPEATS))
+_NOT_A_PROXY = {*records.KEY, *records.HOST, "index"}
+
+
+def load_scores(
+    path: epath.PathLike,
+    *,
+    arch_column: str = "arch",
+    proxies: Sequence[str] = (),
+    where: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """Reads scores from a folder of records, or from a CSV or Parquet file.
+
+    Args:
+        path: folder; or file with columns arch, proxy, score (long), or arch and one column per proxy (wide; every
+            column of numbers is one unless its name is that of a setting).
+        arch_column: name of the column with the architecture strings.
+        proxies: take these only.
+        where: take the rows with these values only, compared as text, e.g. {"dataset": "cifar10"}.
+
+    Returns:
+        Long frame. `frame.attrs["skipped"]` has a line for each file of the folder that could not be read.
+
+    Raises:
+        InputError: nothing there, a column, proxy or value is unknown, or a proxy was scored under several settings.
+    """
+    from etils import epath
+
+    if not epath.Path(path).exists():
+        raise errors.InputError(
+            f"No such scores: {path}. Give a folder of records (of python -m launch.score) or a CSV or Parquet file"
+        )
+    if epath.Path(path).is_dir():
+        frame = records.read(path)
+        if frame.empty:
+            reasons = "".join(f"; skipped {line}" for line in frame.attrs["skipped"])
+            raise errors.InputError(f"No records in {path}. Make some with python -m launch.score{reasons}")
+    else:
+        frame = tables.load(path, arch_column=arch_column)
+    attrs = {"skipped": frame.attrs.get("skipped", [])}
+    frame = select(frame, where or {}, path)
+    if not {"proxy", "score"} <= set(frame.columns):
+        values = [column for column in frame.select_dtypes("number") if column not in _NOT_A_PROXY]
+        kept = [column for column in _SETTINGS + REPEATS if column in frame]
+        frame = frame.melt(["arch", *kept], values, "proxy", "score")
+    if missing := sorted(set(proxies) - set(frame["proxy"])):
+        raise errors.unknown("proxy", ", ".join(missing), frame["proxy"].unique())
+    if proxies:
+        frame = frame[frame["proxy"].isin(proxies)]
+    check_settings(frame)
+    frame.attrs = attrs
+    return frame.reset_index(drop=True)
+
+
+def load_truth(
+    path: epath.PathLike,
+    *,
+    target: str = "",
+    prefer: Sequence[str] = (),
+    arch_column: str = "arch",
+    where: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """Reads a table and finds its target column.
+
+    Args:
+        path: CSV or Parquet file, or the name of an embedded table.
+        target: column with the performance, higher is better; may stay open if the table has only one column of numbers
+            beside params and flops, or one named "accuracy".
+        prefer: columns to look for first where `target` stays open.
+        arch_column: column with the architecture strings.
+        where: as in `load_scores`.
+
+    Returns:
+        Frame indexed by architecture; the target is in column `frame.attrs["target"]`.
+
+    Raises:
+        InputError: as `tables.load`; the target is not clear or holds no numbers; an architecture has several values.
+    """
+    frame = select(tables.load(path, arch_column=arch_column), where or {}, path)
+    numbers = list(frame.select_dtypes("number"))
+    if not target:
+        open_to = [column for column in numbers if column not in _NOT_A_PROXY | set(BASELINES)]
+        named = [column for column in (*prefer, "accuracy") if column in open_to]
+        target = named[0] if named else open_to[0] if len(open_to) == 1 else ""
+    if target not in numbers:
+        raise errors.InputError(
+            f"No column of numbers {target!r} in {path}. Received as target: {target!r}. Allowed: {', '.join(numbers)}"
+        )
+    frame = frame.drop_duplicates(["arch", target]).set_index("arch")
+    if frame.index.has_duplicates:
+        first = frame.index[frame.index.duplicated()][0]
+        raise errors.InputError(f"{path} has several values of {target} for {first!r}. Choose rows by a column's value")
+    frame.attrs["target"] = target
+    return frame
+
+
+def select(frame: pd.DataFrame, where: Mapping[str, str], path: epath.PathLike) -> pd.DataFrame:
+    """The rows whose columns have these values, compared as text."""
+    for column, value in where.items():
+        if column not in frame:
+            raise errors.InputError(f"No column {column!r} in {path}. Columns: {', '.join(map(str, frame.columns))}")
+        text = frame[column].astype(str)
+        if not (text == value).any():
+            seen = ", ".join(sorted(text.unique())[:10])
+            raise errors.InputError(f"No row of {path} has {column}={value}. Values there: {seen}")
+        frame = frame[text == value]
+    return frame
+
+
+def check_settings(frame: pd.DataFrame, hint: str = "Choose one with --where={column}=...") -> None:
+    """Refuses to average scores that were not computed alike.
+
+    Args:
+        frame: long frame of scores.
+        hint: what to do about it.
+
+    Raises:
+        InputError: the scores of a proxy differ in a setting other than the seed and the repeat.
+    """
+    for column in _SETTINGS:
+        if column not in frame:
+            continue
+        counts = frame.groupby("proxy")[column].nunique()
+        if (counts > 1).any():
+            proxy = counts.idxmax()
+            values = ", ".join(sorted(frame.loc[frame["proxy"] == proxy, column].astype(str).unique())[:10])
+            raise errors.InputError(
+                f"Scores of {proxy} differ in {column} and cannot be averaged. Received: {values}. "
+                + hint.format(column=column)
+            )
