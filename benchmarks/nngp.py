@@ -27,6 +27,7 @@ import spaces
 from proxies import nngp
 from tfnas.evidence import plots
 from tfnas.inference import ridge
+from tfnas.inference.fit import fit_features, fit_kernel, targets
 from tfnas.networks import weights
 from tfnas.networks.keras_model import to_keras
 
@@ -117,9 +118,9 @@ def kernel_of(z: np.ndarray) -> np.ndarray:
 def feature_space(n: int) -> None:
     """Sweep at d = 512 in feature space against twenty Cholesky solves of the n x n kernel."""
     train, labels = features_like(n, 512, 1), np.arange(n) % CLASSES
-    fit = timed(lambda: ridge.fit_features([train], labels, CLASSES).predict([train[:100]]))
+    fit = timed(lambda: fit_features([train], labels, CLASSES).predict([train[:100]]))
     k_tt = kernel_of(train)
-    cholesky = timed(lambda: solves(k_tt, ridge.targets(labels, CLASSES)))
+    cholesky = timed(lambda: solves(k_tt, targets(labels, CLASSES)))
     print(f"twenty Cholesky solves / sweep, n_train {n}, d 512: {cholesky / fit:.0f}  ({cholesky:.1f} s, {fit:.2f} s)")
 
 
@@ -127,9 +128,9 @@ def sample_space(sizes: tuple[int, ...]) -> None:
     """Sweep in sample space against one eigendecomposition and against twenty Cholesky solves, features d = n."""
     for n in sizes:
         train, labels = features_like(n, max(n, 512), 1), np.arange(n) % CLASSES
-        k_tt, y = kernel_of(train), ridge.targets(labels, CLASSES)
+        k_tt, y = kernel_of(train), targets(labels, CLASSES)
         calls = {
-            "sweep": lambda k=k_tt, at=labels: ridge.fit_kernel(k, at, CLASSES)._solve(np.array(ridge.REGULARIZERS)),
+            "sweep": lambda k=k_tt, at=labels: fit_kernel(k, at, CLASSES)._solve(np.array(ridge.REGULARIZERS)),
             "eigendecomposition": lambda k=k_tt: eigh(k, driver="evd", check_finite=False),
             "twenty Cholesky": lambda k=k_tt, y=y: solves(k, y),
         }
