@@ -40,7 +40,7 @@ def score(
             shape.
         RuntimeError: a proxy asked for by name failed.
     """
-    from tfnas.networks.keras_model import from_keras
+    from tfnas.networks.keras_reader import from_keras
 
     unknown_options = sorted(set(options) - set(Options.__dataclass_fields__))
     if unknown_options:
