@@ -1,4 +1,5 @@
 # make demo: from a fresh clone to a plot.  make test: the tests.  make lint: style and the import rule.
+# make docs: the generated parts of the documentation, anew.
 # Needs Python 3.11 or newer. PYTHON=... and VENV=... choose another interpreter or environment.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -7,7 +8,7 @@ BIN := $(VENV)/bin
 # Tests that do not belong to a run of a few minutes: make test PYTEST="-m slow"
 PYTEST ?=
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m launch.score --dataset=digits --width=16 --depth=1 --archs=nasbench201_digits --num_archs=48 --proxies=all \
@@ -21,6 +22,9 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.installed
+	$(BIN)/python -m docs.generate
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tfnas needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'

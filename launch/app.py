@@ -14,30 +14,38 @@ A launcher is a module with a docstring (what it does, an example), a frozen dat
         return app.launch(Config, run, __doc__, argv)
 
 A field without a default value (None) is a required flag unless its type allows None. The config and the environment
-are written to the `output` folder before `run` starts. Bad input of any kind ends in one line and exit code 2.
+are written to the `output` folder before `run` starts; --config=FILE, which every launcher takes, replays such a
+config. Bad input of any kind ends in one line and exit code 2. A config may name flags of earlier versions in a class
+variable `renamed`, old name -> new: whoever types one is told.
 """
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import dataclasses
 import errno
 import hashlib
+import io
 import json
 import os
+import signal
 import sys
-import tempfile
 import textwrap
 import types
 import typing
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn
 
 from absl import flags
 
 from tfnas.errors import InputError
 
+FAILED = 1
 USAGE_ERROR = 2
 INTERRUPTED = 130
+TERMINATED = 143
+HELP_WIDTH = 80
 
 # The user can mend these; any other OSError is a fault of ours and keeps its traceback.
 _MENDABLE = {
@@ -52,17 +60,24 @@ def flag(default: Any, text: str, choices: Sequence[str] = ()) -> Any:
     return dataclasses.field(default=default, metadata={"help": text, "choices": tuple(choices)})
 
 
-def launch(config_type: type, run: Callable[[Any], None], doc: str | None, argv: Sequence[str] | None = None) -> int:
+class Terminated(BaseException):
+    """A scheduler asks the process to end (SIGTERM)."""
+
+
+def launch(
+    config_type: type, run: Callable[[Any], int | None], doc: str | None, argv: Sequence[str] | None = None
+) -> int:
     """Parses flags, writes config and environment, runs.
 
     Args:
         config_type: frozen dataclass with one :func:`flag` per field.
-        run: does the work.
+        run: does the work; what it returns, if anything, is the exit code.
         doc: docstring of the launcher, shown by --help.
         argv: command line without the program's name; `sys.argv[1:]` by default.
 
     Returns:
-        Exit code: 0, 2 for bad input or a full disk (one line on standard error), 130 when interrupted.
+        Exit code: 0, 1 where nothing succeeded, 2 for bad input or a full disk (one line on standard error), 130 when
+        interrupted, 143 when terminated.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     # Before TensorFlow is imported anywhere: errors only, and the backend all of this is written for.
@@ -72,16 +87,19 @@ def launch(config_type: type, run: Callable[[Any], None], doc: str | None, argv:
         print(help_text(config_type, doc or ""))
         return 0
     try:
-        config = parse(config_type, argv)
-        if hasattr(config, "check"):
-            config.check()
-        if getattr(config, "output", None):
-            write_run(config)
-        run(config)
+        with _signals():
+            config = parse(config_type, argv)
+            if hasattr(config, "check"):
+                config.check()
+            if getattr(config, "output", None):
+                write_run(config)
+            return run(config) or 0
     except (InputError, flags.Error) as error:
         return _fail(str(error))
     except KeyboardInterrupt:
         return _fail("interrupted; what was finished is kept, the same command goes on from there", INTERRUPTED)
+    except Terminated:
+        return _fail("terminated; what was finished is kept, the same command goes on from there", TERMINATED)
     except BrokenPipeError:
         # The reader of our output went away (`| head`). Keep Python from complaining again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -90,68 +108,144 @@ def launch(config_type: type, run: Callable[[Any], None], doc: str | None, argv:
         if error.errno not in _MENDABLE:
             raise
         return _fail(f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror))
-    return 0
 
 
-def start_tensorflow() -> None:
-    """Imports TensorFlow for full float32, without the messages it prints while it starts and no log level silences.
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """The first SIGTERM or Ctrl-C unwinds the run, so that records are flushed; then a Ctrl-C ends it at once."""
 
-    Call this before the first thing that imports it. The messages are shown after all if the import fails.
-    """
-    if "tensorflow" in sys.modules:
-        return
-    sys.stderr.flush()
-    keep = os.dup(2)
-    with tempfile.TemporaryFile() as messages:
-        os.dup2(messages.fileno(), 2)
-        try:
-            import tensorflow as tf
+    def unwind(kind: int, _: object) -> NoReturn:
+        # A scheduler that asks twice must not cut the flushing short.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+        raise KeyboardInterrupt if kind == signal.SIGINT else Terminated
 
-            tf.config.list_physical_devices()
-            # Ampere and later GPUs would multiply float32 with 10 bits of mantissa.
-            tf.config.experimental.enable_tensor_float_32_execution(False)
-        except BaseException:
-            messages.seek(0)
-            os.write(keep, messages.read())
-            raise
-        finally:
-            os.dup2(keep, 2)
-            os.close(keep)
+    try:
+        before = [(kind, signal.signal(kind, unwind)) for kind in (signal.SIGINT, signal.SIGTERM)]
+    except ValueError:  # not in the main thread: signals are not ours
+        before = []
+    try:
+        yield
+    finally:
+        for kind, do in before:
+            signal.signal(kind, do)
 
 
 def parse(config_type: type, argv: Sequence[str]) -> Any:
     """The config that a command line asks for.
 
     Raises:
-        InputError: a required flag is missing, or something stands there that is no flag.
+        InputError: a required flag is missing, a value or a replayed config cannot be read, a flag of an earlier
+            version, or something stands there that is no flag.
         absl.flags.Error: an unknown flag, or a value that cannot be read.
     """
-    values = _define(config_type)
-    rest = values([config_type.__module__, *argv])[1:]
-    if rest:
-        raise InputError(f"Unexpected argument. Received: {rest[0]!r}. Flags are written --name=value")
+    for argument in argv:
+        if argument.startswith("-"):
+            _refuse_old(config_type, argument.lstrip("-").partition("=")[0])
+    values = _read(config_type, argv)
+    if path := values["config"].value:
+        # What stands on the command line comes later and wins.
+        values = _read(config_type, [*_replayed(config_type, path), *argv])
     read = {}
     for field, kind, optional in _fields(config_type):
         value = values[field.name].value
         if value is None and not optional:
             raise InputError(f"--{field.name} is required: {field.metadata['help']}")
-        read[field.name] = tuple(value) if kind is tuple and value is not None else value
+        read[field.name] = _items(field.name, kind, value) if _is_tuple(kind) and value is not None else value
     return config_type(**read)
 
 
+def _read(config_type: type, argv: Sequence[str]) -> flags.FlagValues:
+    values = _define(config_type)
+    rest = values([config_type.__module__, *argv])[1:]
+    if rest:
+        raise InputError(f"Unexpected argument. Received: {rest[0]!r}. Flags are written --name=value")
+    return values
+
+
+def _refuse_old(config_type: type, name: str, where: str = "") -> None:
+    renamed = getattr(config_type, "renamed", {})
+    if name in renamed:
+        raise InputError(f"{where}--{name} has another name now: --{renamed[name]}")
+
+
+def _items(name: str, kind: type, texts: Sequence[str]) -> tuple:
+    """The values of a flag that is a list, as numbers where they are numbers."""
+    item = typing.get_args(kind)[0]
+    try:
+        return tuple(item(text.strip()) for text in texts)
+    except ValueError:
+        numbers = "whole numbers" if item is int else "numbers"
+        raise InputError(f"--{name} takes {numbers}, separated by commas. Received: {','.join(texts)!r}") from None
+
+
+def _replayed(config_type: type, path: str) -> list[str]:
+    """The command line that a config.json stands for.
+
+    Raises:
+        InputError: the file cannot be read, is of another launcher, or has other fields.
+    """
+    from etils import epath
+
+    try:
+        content = json.loads(epath.Path(path).expanduser().read_text())
+        wrote = content.pop("launcher")
+    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no config.json of a launcher"
+        raise InputError(f"Cannot read --config={path}: {reason}") from None
+    if wrote != launcher_of(config_type):
+        raise InputError(
+            f"--config={path} is of another launcher. Received: {wrote}. Allowed: {launcher_of(config_type)}"
+        )
+    known = {field.name for field in dataclasses.fields(config_type)}
+    arguments = []
+    for name, value in content.items():
+        _refuse_old(config_type, name, f"--config={path}: ")
+        if name not in known:
+            raise InputError(f"--config={path} has a flag that {wrote} does not know. Received: {name}")
+        if isinstance(value, list):
+            cells = io.StringIO()
+            csv.writer(cells, lineterminator="").writerow(value)  # as absl reads lists
+            value = cells.getvalue()
+        if value is not None:
+            arguments.append(f"--{name}={value}")
+    return arguments
+
+
+def launcher_of(config_type: type) -> str:
+    """Name of the launcher whose config it is, also while it runs as a program."""
+    module = config_type.__module__
+    return getattr(sys.modules["__main__"].__spec__, "name", module) if module == "__main__" else module
+
+
 def help_text(config_type: type, doc: str) -> str:
-    """The launcher's docstring and its own flags with their defaults."""
-    lines = [textwrap.dedent(doc).strip(), "", "Flags:"]
+    """The launcher's docstring and its own flags with their defaults, as wide as a terminal."""
+    lines = [textwrap.dedent(doc).strip(), "", "Flags (and --config=FILE, a config.json to replay):"]
     for field, kind, optional in _fields(config_type):
-        default = ",".join(field.default) if kind is tuple and field.default else field.default
-        note = "required" if default is None and not optional else "optional"
-        if default not in (None, (), ""):
-            note = f"default: {default}"
+        note = "required" if field.default is None and not optional else "optional"
+        if field.default not in (None, (), ""):
+            note = f"default: {_shown(field.default)}"
         choices = f" ({'|'.join(field.metadata['choices'])})" if field.metadata["choices"] else ""
         name = f"--[no]{field.name}" if kind is bool else f"--{field.name}"
         text = f"{field.metadata['help']}{choices} [{note}]"
-        lines += textwrap.wrap(text, 112, initial_indent=f"  {name:<18} ", subsequent_indent=" " * 21)
+        lines += textwrap.wrap(
+            text,
+            HELP_WIDTH,
+            initial_indent=f"  {name:<18} ",
+            subsequent_indent=" " * 21,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
     return "\n".join(lines)
+
+
+def _shown(default: Any) -> str:
+    """A default as one types it; of many values the ends."""
+    if not isinstance(default, tuple):
+        return str(default)
+    if len(default) > 6:
+        return f"{len(default)} values, {default[0]},{default[1]},...,{default[-1]}"
+    return ",".join(map(str, default))
 
 
 def write_run(config: Any) -> None:
@@ -165,10 +259,7 @@ def write_run(config: Any) -> None:
     from tfnas import environment, files
 
     folder = epath.Path(config.output)
-    launcher = type(config).__module__
-    if launcher == "__main__":
-        launcher = getattr(sys.modules["__main__"].__spec__, "name", launcher)
-    text = to_json({"launcher": launcher, **dataclasses.asdict(config)})
+    text = to_json({"launcher": launcher_of(type(config)), **dataclasses.asdict(config)})
     suffix = ""
     first = folder / "config.json"
     if first.exists() and first.read_text() != text:
@@ -187,6 +278,10 @@ def _fail(message: str, code: int = USAGE_ERROR) -> int:
     return code
 
 
+def _is_tuple(kind: type) -> bool:
+    return typing.get_origin(kind) is tuple
+
+
 def _fields(config_type: type) -> list[tuple[dataclasses.Field, type, bool]]:
     """(field, type without None, whether None is allowed) for each field."""
     hints = typing.get_type_hints(config_type)
@@ -196,7 +291,7 @@ def _fields(config_type: type) -> list[tuple[dataclasses.Field, type, bool]]:
         if isinstance(hint, types.UnionType):
             kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
             hint, optional = kinds[0], True
-        out.append((field, typing.get_origin(hint) or hint, optional))
+        out.append((field, hint, optional))
     return out
 
 
@@ -208,12 +303,14 @@ def _define(config_type: type) -> flags.FlagValues:
         int: flags.DEFINE_integer,
         float: flags.DEFINE_float,
         bool: flags.DEFINE_bool,
-        tuple: flags.DEFINE_list,
     }
+    flags.DEFINE_string("config", None, "config.json to replay", flag_values=values)
     for field, kind, _ in _fields(config_type):
         text, choices = field.metadata["help"], field.metadata["choices"]
-        default = list(field.default) if kind is tuple and field.default is not None else field.default
-        if choices:
+        default = field.default
+        if _is_tuple(kind):
+            flags.DEFINE_list(field.name, default and [str(item) for item in default], text, flag_values=values)
+        elif choices:
             flags.DEFINE_enum(field.name, default, list(choices), text, flag_values=values)
         else:
             define[kind](field.name, default, text, flag_values=values)

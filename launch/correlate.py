@@ -13,13 +13,10 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from launch import app
+from launch.jobs import evidence as jobs
 from tfnas.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +35,9 @@ class Config:
     size_column: tuple[str, ...] = app.flag(
         (), "columns of the table to show as baselines, the first also as colour; params and flops where they exist"
     )
-    thresholds: tuple[str, ...] = app.flag((), "thresholds of PQETP in the unit of the target; the top 50, 20, 5, 1%")
+    thresholds: tuple[float, ...] = app.flag(
+        (), "thresholds of PQETP in the unit of the target; those that the top 50, 20, 5 and 1% exceed by default"
+    )
     top_k: int = app.flag(10, "networks taken for the discovered performance and the precision")
     bootstrap: int = app.flag(1000, "resamples of the 95% intervals; 0 for none")
     seed: int = app.flag(0, "of the resamples and random subsets")
@@ -50,19 +49,14 @@ class Config:
             raise InputError(f"--bootstrap must not be negative. Received: {self.bootstrap}")
         _pairs("where", self.where)
         _pairs("table_where", self.table_where)
-        _numbers(self.thresholds)
-
-
-PERCENTS = (10, 50)
-# Shares of networks above the default thresholds: the slices of Park et al. 2020, figure 2.
-TOP_SHARES = (0.5, 0.2, 0.05, 0.01)
 
 
 def run(config: Config) -> None:
+    """Measures how well the scores rank, and writes and prints it."""
     from etils import epath
 
     from tfnas import evidence, files
-    from tfnas.evidence import plots, report
+    from tfnas.evidence import plots
 
     table = evidence.load_truth(
         config.table,
@@ -70,8 +64,6 @@ def run(config: Config) -> None:
         arch_column=config.arch_column,
         where=_pairs("table_where", config.table_where),
     )
-    target = table.attrs["target"]
-    truth = table[target].astype(float)
     scores = evidence.load_scores(
         config.scores,
         arch_column=config.scores_arch_column,
@@ -80,88 +72,37 @@ def run(config: Config) -> None:
     )
     for line in scores.attrs["skipped"]:
         print(f"skipped: {line}", file=sys.stderr)
-    scores = with_aggregates(evidence.with_baselines(scores, table, config.size_column))
-    averaged = evidence.average(scores)
-    joined = evidence.join(averaged, truth)
-    if joined.empty:
-        raise InputError(
-            f"No architecture of {config.scores} has a {target} in {config.table}. "
-            f"First of the scores: {averaged['arch'].iloc[0]!r}, of the table: {table.index[0]!r}"
-        )
-    thresholds = _numbers(config.thresholds) or _default_thresholds(joined["truth"])
-    summary = evidence.correlate(
+    found = jobs.compare(
         scores,
-        truth,
-        thresholds=thresholds,
-        percents=PERCENTS,
+        table,
+        size_columns=config.size_column,
+        thresholds=config.thresholds,
         k=config.top_k,
         resamples=config.bootstrap,
         seed=config.seed,
     )
-
     output = epath.Path(config.output)
-    files.write_atomic(output / "correlations.csv", summary.to_csv(index=False, float_format="%.6g").encode())
-    files.write_atomic(output / "scores.csv", joined.to_csv(float_format="%.6g").encode())
-    baselines = [name for name in (*config.size_column, *evidence.BASELINES) if name in joined]
-    size = joined[baselines[0]] if baselines else None
-    drawings = {
-        "scatter.png": plots.scatter_grid(
-            joined, summary, size=size, truth_label=target, size_label=baselines[0] if baselines else ""
-        ),
-        "bars.png": plots.bars(summary, baselines=baselines, title=f"{len(joined)} networks, {target}"),
-        "pqetp.png": plots.pqetp_curves(joined, summary, baselines=baselines, truth_label=target),
-    }
+    files.write_atomic(output / "correlations.csv", found.summary.to_csv(index=False, float_format="%.6g").encode())
+    files.write_atomic(output / "scores.csv", found.joined.to_csv(float_format="%.6g").encode())
+    drawings = jobs.drawings(found)
     for name, figure in drawings.items():
         plots.save(figure, output / name)
+    _print(found, config.top_k)
+    print(f"written to {output}: correlations.csv, scores.csv, {', '.join(drawings)}")
+
+
+def _print(found: jobs.Evidence, k: int) -> None:
+    from tfnas.evidence import report
 
     console = report.console()
-    repeats = averaged["repeats"].max()
-    note = f", scores averaged over up to {repeats} repeats" if repeats > 1 else ""
-    console.print(f"{len(joined)} networks with scores and {target}{note}")
+    note = f", scores averaged over up to {found.repeats} repeats" if found.repeats > 1 else ""
+    console.print(f"{len(found.joined)} networks with scores and {found.target}{note}")
     for printed in report.correlations(
-        summary, percents=PERCENTS, thresholds=thresholds, k=config.top_k, baselines=baselines
+        found.summary, percents=jobs.PERCENTS, thresholds=found.thresholds, k=k, baselines=found.baselines
     ):
         console.print(printed)
-    for line in report.left_out(summary):
+    for line in report.left_out(found.summary):
         console.print(line)
-    console.print(f"written to {output}: correlations.csv, scores.csv, {', '.join(drawings)}")
-
-
-def with_aggregates(scores: pd.DataFrame) -> pd.DataFrame:
-    """The scores and, where all that they need is there, those that rank a whole pool (vote, AZ-NAS).
-
-    Args:
-        scores: long frame of `evidence.load_scores`.
-    """
-    import pandas as pd
-
-    import proxies
-    from tfnas import evidence
-
-    wide = evidence.average(scores).pivot(index="arch", columns="proxy", values="score")
-    made = [
-        pd.DataFrame({"arch": wide.index, "proxy": name, "score": proxies.aggregate(name, wide), "status": "ok"})
-        for name, (needed, _) in proxies.AGGREGATES.items()
-        if set(needed) <= set(wide) and name not in wide
-    ]
-    attrs = scores.attrs
-    combined = pd.concat([scores, *made], ignore_index=True)
-    combined.attrs = attrs
-    return combined
-
-
-def _default_thresholds(truth: Sequence[float]) -> tuple[float, ...]:
-    import numpy as np
-
-    cuts = np.quantile(np.asarray(truth, float), [1 - share for share in TOP_SHARES])
-    return tuple(dict.fromkeys(float(f"{cut:.4g}") for cut in cuts))
-
-
-def _numbers(texts: Sequence[str]) -> tuple[float, ...]:
-    try:
-        return tuple(float(text) for text in texts)
-    except ValueError:
-        raise InputError(f"--thresholds takes numbers, comma separated. Received: {','.join(texts)}") from None
 
 
 def _pairs(flag: str, texts: Sequence[str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from proxies import (  # noqa: F401  (imported for their entries in the registry
     activations,
     aznas,
     gradsign,
+    inference,
     jacobian,
     meco,
     ntk,
@@ -20,7 +21,22 @@ from proxies import (  # noqa: F401  (imported for their entries in the registry
     zico,
 )
 from proxies.aggregates import AGGREGATES, aggregate
-from proxies.base import Options, Outcome, Proxy, get, names
+from proxies.base import Outcome, Proxy, get, names
+from proxies.options import Options, calibration_size, make_options
 from proxies.score import evaluate, score
+from proxies.size import SIZES
 
-__all__ = ["AGGREGATES", "Options", "Outcome", "Proxy", "aggregate", "evaluate", "get", "names", "score"]
+__all__ = [
+    "AGGREGATES",
+    "SIZES",
+    "Options",
+    "Outcome",
+    "Proxy",
+    "aggregate",
+    "calibration_size",
+    "evaluate",
+    "get",
+    "make_options",
+    "names",
+    "score",
+]

@@ -65,6 +65,7 @@ def count_regions(codes: np.ndarray) -> float:
     consumes="activations",
     bn="batch",
     summary="number of distinct sample-wise activation patterns",
+    options=("prescribed_init", "noise_repeats"),
     modes=("batch",),
 )
 def swap(passes: Passes) -> float:
@@ -85,15 +86,15 @@ def swap(passes: Passes) -> float:
 
 
 def count_patterns(passes: Passes, weights: dict[str, np.ndarray], images: np.ndarray) -> int:
-    """Distinct on/off patterns over the images (at most 64) among all units of ReLU maps."""
+    """Distinct on/off patterns over the images (at most 64, of any size) among all units of ReLU maps."""
     from tfnas.engine import Network
+    from tfnas.networks.builder import with_input_shape
 
+    graph = with_input_shape(passes.graph, images.shape[1:])
     bits = np.left_shift(np.uint64(1), np.arange(len(images), dtype=np.uint64))
     patterns: list[np.ndarray] = []
     relus = {
-        node.name
-        for node in passes.graph.nodes
-        if node.op == "activation" and node["kind"] == "relu" and len(node.shape) == 3
+        node.name for node in graph.nodes if node.op == "activation" and node["kind"] == "relu" and len(node.shape) == 3
     }
 
     def note(name: str, value: object) -> None:
@@ -101,6 +102,6 @@ def count_patterns(passes: Passes, weights: dict[str, np.ndarray], images: np.nd
             on = (value.numpy() > 0).reshape(len(images), -1)
             patterns.append(np.unique(np.where(on, bits[:, None], np.uint64(0)).sum(axis=0, dtype=np.uint64)))
 
-    network = Network(passes.graph, weights, fuse=False, dtype=passes.options.dtype)
+    network = Network(graph, weights, fuse=False, dtype=passes.options.dtype)
     network.forward(images, "batch", keep=False, observer=note)
     return len(np.unique(np.concatenate(patterns))) if patterns else 0

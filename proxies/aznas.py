@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 _EPSILON = 1e-8
 _SINGULAR_EPSILON = 1e-6
+_PRESCRIBED = {"options": ("prescribed_init",), "modes": ("batch",)}
 
 
-@proxy("aznas_expressivity", consumes="activations", bn="batch", summary="entropy of feature spectra", modes=("batch",))
+@proxy("aznas_expressivity", consumes="activations", bn="batch", summary="entropy of feature spectra", **_PRESCRIBED)
 def expressivity(passes: Passes) -> float:
     """Sum over blocks of the entropy of the normalised spectrum of the features' covariance."""
     return _worst_if_nan(np.sum(_analysis(passes)[0]))
@@ -33,16 +34,14 @@ def expressivity(passes: Passes) -> float:
     consumes="activations",
     bn="batch",
     summary="smallest growth of expressivity",
-    modes=("batch",),
+    **_PRESCRIBED,
 )
 def progressivity(passes: Passes) -> float:
     """Smallest growth of that entropy from one block to the next."""
     return _worst_if_nan(np.min(np.diff(_analysis(passes)[0])))
 
 
-@proxy(
-    "aznas_trainability", consumes="gradients", bn="batch", summary="how well blocks carry gradients", modes=("batch",)
-)
+@proxy("aznas_trainability", consumes="gradients", bn="batch", summary="how well blocks carry gradients", **_PRESCRIBED)
 def trainability(passes: Passes) -> float:
     """Mean over blocks of 2 - s - 1 / (s + 1e-6), s the largest singular value of E[g_in g_out'].
 
@@ -85,7 +84,7 @@ def analyse(passes: Passes, images: np.ndarray) -> tuple[list[float], list[float
     for t, (before, after) in enumerate(reversed(list(itertools.pairwise(blocks)))):
         signs = np.random.RandomState((passes.options.seed + t) % 2**32).randint(0, 2, features[after].shape)
         g_out = (2 * signs - 1).astype(passes.options.dtype)
-        g_in = network.backward(run, g_out, form="none", inputs=True, start=after, stop=before).inputs.numpy()
+        g_in = network.input_gradients(run, g_out, start=after, stop=before).numpy()
         scores.append(_trainability(g_in, g_out))
     return entropies, scores
 

@@ -1,71 +1,32 @@
-"""What a proxy is, and the registry of all of them. Nothing here imports TensorFlow."""
+"""What a proxy is, and the registry of all of them. Nothing here imports TensorFlow.
+
+A proxy is registered where it is defined, with all that others need to know of it: what it consumes, the options that
+change its score (they identify its records), how much of the batch it takes and what shared passes must collect.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tfnas.errors import InputError, unknown
+from tfnas.errors import unknown
+from tfnas.networks.modes import BN_MODES
 
 if TYPE_CHECKING:
-    from proxies.passes import Passes
+    from proxies.options import Options
 
-KERNELS = ("sum_logits", "trace")
-PARAMETER_SETS = ("kernels", "te_nas", "all")
-BN_MODES = ("inference", "example", "batch")
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """Settings that change scores. The defaults are those of the papers.
-
-    Attributes:
-        bn: BN mode ("inference": moving statistics; "example": each example by its own; "batch") of the proxies that
-            make sense in it (`Proxy.modes`); all others, and all with None, keep their published mode.
-        kernel: tangent kernel of the NTK proxies: "sum_logits" (of the sum of all logits) or "trace" (summed over
-            logits).
-        params: parameters that the NTK proxies differentiate by: "kernels", "te_nas" (kernels and BN gammas) or "all".
-        seed: of the noise images and cotangents that some proxies draw.
-        prescribed_init: whether proxies that are published with an initialisation of their own (Zen, SWAP, AZ-NAS)
-            draw such weights; otherwise every proxy looks at the weights it is given.
-        noise_repeats: over how many draws Zen and SWAP average.
-        ntk_batch_size: how many images of the batch the NTK proxies use (0: all). In BN mode "batch" they need one
-            backward pass for each.
-        block: examples whose gradients are held at once (0: all); bounds memory, changes no score.
-        synflow_kept_bn: prefixes of BN layers that synflow leaves in ("reduction" is what zero-cost-nas does).
-        tenas_compat: let NCN return the negative or huge condition numbers of singular kernels, as TE-NAS' code does,
-            instead of -inf.
-        dtype: "float32" or "float64".
-        jit: compile kernels with XLA.
-    """
-
-    bn: str | None = None
-    kernel: str = "sum_logits"
-    params: str = "te_nas"
-    seed: int = 0
-    prescribed_init: bool = False
-    noise_repeats: int = 32
-    ntk_batch_size: int = 0
-    block: int = 0
-    synflow_kept_bn: tuple[str, ...] = ()
-    tenas_compat: bool = False
-    dtype: str = "float32"
-    jit: bool = False
-
-    def __post_init__(self) -> None:
-        allowed = {
-            "bn": (None, *BN_MODES),
-            "kernel": KERNELS,
-            "params": PARAMETER_SETS,
-            "dtype": ("float32", "float64"),
-        }
-        for name, values in allowed.items():
-            if getattr(self, name) not in values:
-                raise unknown(name, getattr(self, name), values)
-        for name, least in (("noise_repeats", 1), ("ntk_batch_size", 0), ("block", 0)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be at least {least}. Received: {getattr(self, name)}")
+# What a proxy consumes -> its subject: what is scored, which decides what its function is given.
+CONSUMES = {
+    "nothing": "network",
+    "activations": "network",
+    "gradients": "network",
+    "example gradients": "network",
+    "second order": "network",
+    "ensemble": "ensemble",
+    "training": "training",
+    "predictor": "predictor",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,15 +50,19 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class Proxy:
-    """A score of an untrained network; higher always is better.
+    """A score of an architecture; higher always is better.
 
     Attributes:
         name: in the registry.
-        consumes: "nothing", "activations", "gradients" (of one batch), "example gradients", "second order".
+        consumes: a key of `CONSUMES`: "nothing", "activations", "gradients" (of one batch), "example gradients" or
+            "second order" of one untrained network; "ensemble" of untrained networks; "training"; "predictor".
         bn: published BN mode, "" where none matters.
-        extras: what shared passes must also collect: "codes", "fisher", "hessian".
         summary: one line for people.
-        compute: Passes -> score.
+        compute: what it is given (`proxies.passes.Passes` of a network, `proxies.nngp.Ensemble`) -> score.
+        options: fields of `Options` that change the score.
+        batch_option: field of `Options` that says how many images of the batch it takes, "" where it takes all.
+        batches: how many batches it compares.
+        extras: what shared passes must also collect: "codes", "fisher", "hessian".
         modes: BN modes that make sense; where another is asked for, the published one is used.
     """
 
@@ -105,9 +70,17 @@ class Proxy:
     consumes: str
     bn: str
     summary: str
-    compute: Callable[[Passes], float]
+    compute: Callable[[Any], float]
+    options: tuple[str, ...] = ()
+    batch_option: str = ""
+    batches: int = 1
     extras: frozenset[str] = frozenset()
     modes: tuple[str, ...] = BN_MODES
+
+    @property
+    def subject(self) -> str:
+        """What is scored: "network", "ensemble", "training" or "predictor"."""
+        return CONSUMES[self.consumes]
 
     def mode(self, options: Options) -> str:
         """BN mode under these options."""
@@ -121,29 +94,41 @@ def proxy(
     name: str,
     *,
     consumes: str,
-    bn: str = "",
     summary: str,
+    bn: str = "",
+    options: tuple[str, ...] = (),
+    batch_option: str = "",
+    batches: int = 1,
     extras: tuple[str, ...] = (),
     modes: tuple[str, ...] = BN_MODES,
 ) -> Callable:
-    """Decorator that registers a function Passes -> float under a name.
+    """Decorator that registers a function under a name; arguments as the attributes of :class:`Proxy`.
 
     Raises:
         ValueError: the name is taken.
+        InputError: it consumes what nothing gives.
     """
+    if consumes not in CONSUMES:
+        raise unknown("kind of input that a proxy consumes", consumes, CONSUMES)
 
-    def register(compute: Callable[[Passes], float]) -> Callable[[Passes], float]:
+    def register(compute: Callable[[Any], float]) -> Callable[[Any], float]:
         if name in _REGISTRY:
             raise ValueError(f"A proxy named {name!r} is registered already")
-        _REGISTRY[name] = Proxy(name, consumes, bn, summary, compute, frozenset(extras), modes)
+        _REGISTRY[name] = Proxy(
+            name, consumes, bn, summary, compute, options, batch_option, batches, frozenset(extras), modes
+        )
         return compute
 
     return register
 
 
-def names() -> list[str]:
-    """Names of all proxies, in the order of registration."""
-    return list(_REGISTRY)
+def names(subject: str | None = "network") -> list[str]:
+    """Names of the proxies of a subject, in the order of registration.
+
+    Args:
+        subject: a value of `CONSUMES`, one untrained network by default; None for every proxy.
+    """
+    return [name for name, entry in _REGISTRY.items() if subject in (None, entry.subject)]
 
 
 def get(name: str) -> Proxy:

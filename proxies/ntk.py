@@ -6,6 +6,7 @@ same summed over single logits (`trace`).
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,45 +17,56 @@ if TYPE_CHECKING:
     from proxies.passes import Passes
 
 _SINGULAR = 1e-12
-_NAN_CONDITION = 100_000.0  # what TE-NAS' code makes of a NaN
+# All are of one kernel, and of as many images of the batch as it takes.
+_ntk_proxy = functools.partial(
+    proxy, consumes="example gradients", options=("ntk_logits", "ntk_params"), batch_option="ntk_batch_size"
+)
 
 
-@proxy("fnorm", consumes="example gradients", bn="batch", summary="Frobenius norm of the tangent kernel")
+@_ntk_proxy("fnorm", bn="batch", summary="Frobenius norm of the tangent kernel")
 def fnorm(passes: Passes) -> float:
     """||Theta||_F."""
     return np.linalg.norm(passes.ntk())
 
 
-@proxy("ntk_mean", consumes="example gradients", bn="batch", summary="mean entry of the tangent kernel (KNAS)")
+@_ntk_proxy(
+    "ntk_mean",
+    bn="batch",
+    summary="mean entry of the tangent kernel (KNAS)",
+)
 def ntk_mean(passes: Passes) -> float:
     """Mean over all N^2 entries of Theta."""
     return passes.ntk().mean()
 
 
-@proxy("ncn", consumes="example gradients", bn="inference", summary="negative condition number of the tangent kernel")
+@_ntk_proxy(
+    "ncn",
+    bn="inference",
+    summary="negative condition number of the tangent kernel",
+)
 def ncn(passes: Passes) -> float:
     """-lambda_max / lambda_min.
 
     Mok et al. evaluate it with moving statistics, TE-NAS' code with those of the batch (`bn="batch"`). Deviation: -inf
     for kernels that are singular to 1e-12, whose smallest eigenvalue is round-off and may be negative, which makes
-    degenerate networks look best; `tenas_compat` returns what the code returns.
+    degenerate networks look best.
     """
-    return -condition_number(passes.ntk(), passes.options.tenas_compat)
+    return -condition_number(passes.ntk())
 
 
-def condition_number(kernel: np.ndarray, tenas_compat: bool = False) -> float:
-    """lambda_max / lambda_min of a symmetric matrix [N, N]; inf if singular."""
+def condition_number(kernel: np.ndarray) -> float:
+    """lambda_max / lambda_min of a symmetric matrix [N, N]; inf if singular or not finite."""
     if not np.isfinite(kernel).all():
-        return _NAN_CONDITION if tenas_compat else np.inf
-    values = np.linalg.eigvalsh(kernel)
-    if not tenas_compat and values[0] <= _SINGULAR * values[-1]:
         return np.inf
-    with np.errstate(divide="ignore", invalid="ignore"):
-        condition = np.divide(values[-1], values[0])
-    return _NAN_CONDITION if np.isnan(condition) else float(condition)
+    values = np.linalg.eigvalsh(kernel)
+    return np.inf if values[0] <= _SINGULAR * values[-1] else float(values[-1] / values[0])
 
 
-@proxy("lga", consumes="example gradients", bn="inference", summary="label-gradient alignment of the tangent kernel")
+@_ntk_proxy(
+    "lga",
+    bn="inference",
+    summary="label-gradient alignment of the tangent kernel",
+)
 def lga(passes: Passes) -> float:
     """Pearson correlation of the entries of Theta with L, L_ij = 1 where labels agree and -1 elsewhere.
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from proxies.base import Options
-from tfnas.engine import Forward, Gradients, Network, block_slices
+from proxies.options import Options
+from tfnas.engine import Forward, Gradients, Network, SignSums, block_slices, hessian_product
 from tfnas.networks import weights as initial_weights
 from tfnas.networks.graph import Graph
 
@@ -95,10 +95,10 @@ class Passes:
         return self.forward().values[self.graph.output].numpy()
 
     def loss_gradients(self) -> Gradients:
-        """Gradients of the mean cross-entropy by all kernels."""
+        """Gradients of the mean cross-entropy by all kernels, and what the other proxies asked for take of the pass."""
         return self.remember(
             ("loss_gradients", self.bn),
-            lambda: self.network.backward(
+            lambda: self.network.gradients(
                 self.forward(),
                 cross_entropy_gradient(self.logits(), self.labels) / len(self.labels),
                 fisher="fisher" in self.extras,
@@ -119,7 +119,7 @@ class Passes:
             return (pu - probabilities * tf.reduce_sum(pu, -1, keepdims=True)) / len(self.labels)
 
         gradients = self.loss_gradients()
-        found = self.network.hessian_product(self.forward(), gradients, gradients.params, curvature, dot=True)
+        found = hessian_product(self.network, self.forward(), gradients, gradients.params, curvature, dot=True)
         return {key: float(found[key]) if key in found else 0.0 for key in self.kernel_keys()}
 
     def image_jacobian(self) -> np.ndarray:
@@ -128,8 +128,7 @@ class Passes:
         def compute() -> np.ndarray:
             run = self.forward()
             ones = tf.ones_like(run.values[self.graph.output])
-            pulled = self.network.backward(run, ones, form="none", inputs=True).inputs
-            return pulled.numpy().reshape(len(self.labels), -1)
+            return self.network.input_gradients(run, ones).numpy().reshape(len(self.labels), -1)
 
         return self.remember(("image_jacobian", self.bn), compute)
 
@@ -139,11 +138,10 @@ class Passes:
 
     def _sign_sums(self) -> dict[str, np.ndarray]:
         totals: dict[str, np.ndarray] = {}
-        for block in block_slices(len(self.labels), self.options.block):
+        for block in block_slices(len(self.labels), self.options.block_size):
             run = self.network.forward(self.images[block], self.bn, dead_branches=False)
             cotangent = cross_entropy_gradient(run.values[self.graph.output].numpy(), self.labels[block])
-            reduced = self.network.backward(run, cotangent, form="example", reducer="sign_sums").reduced
-            for name, value in reduced.items():
+            for name, value in self.network.example_gradients(run, cotangent, SignSums()).items():
                 totals[name] = totals[name] + value.numpy() if name in totals else value.numpy()
         return totals
 
@@ -158,9 +156,9 @@ class Passes:
                 self.network,
                 self.images[: options.ntk_batch_size or None],
                 self.bn,
-                kernel=options.kernel,
-                params=options.params,
-                block=options.block,
+                kernel=options.ntk_logits,
+                params=options.ntk_params,
+                block=options.block_size,
             ),
         )
 

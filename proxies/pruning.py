@@ -67,7 +67,12 @@ def l2_norm(passes: Passes) -> float:
     return _sum(np.linalg.norm(passes.weights[key].ravel()) for key in passes.kernel_keys())
 
 
-@proxy("synflow", consumes="gradients", summary="synaptic flow: all ones through |weights|, BN removed")
+@proxy(
+    "synflow",
+    consumes="gradients",
+    summary="synaptic flow: all ones through |weights|, BN removed",
+    options=("synflow_kept_bn",),
+)
 def synflow(passes: Passes) -> float:
     """sum_k |w_k dR/dw_k|, R the sum of the logits of one image of ones through the absolute weights, without BN.
 
@@ -90,7 +95,7 @@ def _flow(passes: Passes, graph: Graph) -> dict[str, float]:
     weights = {key: np.abs(value) for key, value in passes.weights.items()}
     network = Network(graph, weights, dtype="float64", jit=passes.options.jit)
     run = network.forward(np.ones((1, *graph.input_shape)), "batch")
-    gradients = network.backward(run, np.ones((1, graph.num_classes))).params
+    gradients = network.gradients(run, np.ones((1, graph.num_classes))).params
     return {
         key: float(np.sum(np.abs(weights[key] * gradients[key].numpy()))) if key in gradients else 0.0
         for key in passes.kernel_keys()

@@ -8,14 +8,15 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from proxies.base import Options, Outcome, Proxy, get, names
+from proxies.base import Outcome, Proxy, get, names
+from proxies.options import Options, make_options
+from tfnas import environment
 from tfnas.errors import InputError
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from proxies.passes import Passes
     from tfnas.networks.graph import Graph
 
 
@@ -28,7 +29,7 @@ def score(
         model: functional or Sequential, images -> logits (a final softmax is left out). Its weights stay as they are.
         images: [N, H, W, C] float32.
         labels: [N] class numbers.
-        proxies: names, or "all".
+        proxies: names, or "all" that score one untrained network.
         **options: fields of :class:`proxies.Options`.
 
     Returns:
@@ -42,14 +43,9 @@ def score(
     """
     from tfnas.networks.keras_reader import from_keras
 
-    unknown_options = sorted(set(options) - set(Options.__dataclass_fields__))
-    if unknown_options:
-        raise InputError(
-            f"Unknown options of proxies. Received: {', '.join(unknown_options)}. "
-            f"Allowed: {', '.join(Options.__dataclass_fields__)}"
-        )
+    made = make_options(**options)
     wanted = names() if proxies == "all" else [proxies] if isinstance(proxies, str) else list(proxies)
-    outcomes = evaluate(*from_keras(model), images, labels, wanted, Options(**options))
+    outcomes = evaluate(*from_keras(model), images, labels, wanted, made)
     failed = {name: outcome for name, outcome in outcomes.items() if outcome.status in ("oom", "error")}
     if failed:
         reasons = "; ".join(f"{name}: {outcome.message}" for name, outcome in failed.items())
@@ -84,33 +80,36 @@ def evaluate(
             proxies that are published on a smaller network (linear regions) use it where it is given.
 
     Raises:
-        InputError: an unknown proxy, images or labels that do not fit the network.
+        InputError: an unknown proxy, one that no untrained network is enough for, images or labels that do not fit the
+            network, or too few of them for inference (`n_train` + `n_val`).
     """
     options = options or Options()
     wanted = [get(name) for name in proxies]
     _check_batch(graph, images, labels)
+    from proxies.nngp import ensemble_of_batch
     from proxies.passes import Passes
 
     extras = frozenset().union(*(entry.extras for entry in wanted))
-    passes = Passes(graph, weights, images, labels, options, extras, second, thin)
-    return {entry.name: _outcome(entry, passes) for entry in wanted}
+    subjects: dict[str, Any] = {"network": Passes(graph, weights, images, labels, options, extras, second, thin)}
+    for entry in wanted:
+        if entry.subject == "ensemble" and entry.subject not in subjects:
+            subjects["ensemble"] = ensemble_of_batch(graph, images, labels, options)
+        if entry.subject not in subjects:
+            raise InputError(f"{entry.name} scores no untrained network. Received: a graph. Needed: {entry.consumes}")
+    return {entry.name: _outcome(entry, subjects[entry.subject], options) for entry in wanted}
 
 
-def _outcome(entry: Proxy, passes: Passes) -> Outcome:
-    import tensorflow as tf
-
+def _outcome(entry: Proxy, subject: Any, options: Options) -> Outcome:
     start = time.perf_counter()
-    passes.bn = entry.mode(passes.options)
+    subject.bn = bn = entry.mode(options)
 
     def outcome(value: float, status: str, message: str = "") -> Outcome:
-        return Outcome(value, status, message, time.perf_counter() - start, passes.bn)
+        return Outcome(value, status, message, time.perf_counter() - start, bn)
 
     try:
-        value = float(entry.compute(passes))
-    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-        return outcome(math.nan, "oom", _line(error))
+        value = float(entry.compute(subject))
     except Exception as error:  # whatever breaks one score must not take the sweep down
-        return outcome(math.nan, "error", _line(error))
+        return outcome(math.nan, "oom" if environment.out_of_memory(error) else "error", _line(error))
     if math.isnan(value):
         return outcome(value, "nan", "the score is not a number for this network")
     return outcome(value, "ok")

@@ -17,7 +17,12 @@ _MIX = 0.01
 
 
 @proxy(
-    "zen", consumes="activations", bn="batch", summary="log of the feature change under input noise", modes=("batch",)
+    "zen",
+    consumes="activations",
+    bn="batch",
+    summary="log of the feature change under input noise",
+    options=("prescribed_init", "noise_repeats"),
+    modes=("batch",),
 )
 def zen(passes: Passes) -> float:
     """Log mean_n sum |F(x) - F(x + 0.01 x')| + sum over BN layers of log sqrt(mean_c running variance).
@@ -58,7 +63,7 @@ def zen_score(
         run = network.forward(
             batch, "batch", observer=lambda name, value: features.append(value) if name == pooled.inputs[0] else None
         )
-        for name, (_, variance) in network.batch_statistics(run).items():
+        for name, (_, variance) in run.statistics.items():
             node = graph.by_name[name]
             if not node["moving"]:
                 continue

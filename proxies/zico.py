@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from proxies.passes import Passes
 
 
-@proxy("zico", consumes="gradients", bn="batch", summary="mean over deviation of gradients across two batches")
+@proxy(
+    "zico",
+    consumes="gradients",
+    bn="batch",
+    summary="mean over deviation of gradients across two batches",
+    batches=2,
+)
 def zico(passes: Passes) -> float:
     """Sum over layers of log sum_k mean |g_k| / std g_k, over two batches (population deviation, zeros left out).
 
@@ -36,7 +42,7 @@ def _gradients(passes: Passes, images: np.ndarray, labels: np.ndarray) -> dict[s
     network = passes.network
     run = network.forward(images, passes.bn)
     logits = run.values[passes.graph.output].numpy()
-    found = network.backward(run, cross_entropy_gradient(logits, np.asarray(labels)) / len(labels)).params
+    found = network.gradients(run, cross_entropy_gradient(logits, np.asarray(labels)) / len(labels)).params
     return passes.all_kernels(found)
 
 

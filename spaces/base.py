@@ -8,17 +8,20 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from tfnas.errors import InputError, unknown
+from tfnas.networks import flops
 from tfnas.networks.graph import Graph
+from tfnas.progress import Progress
 
 if TYPE_CHECKING:
     import keras
     import networkx
+    import pandas as pd
 
 
 @functools.total_ordering
@@ -80,6 +83,22 @@ class NetworkConfig:
             )
 
 
+class Sizes(NamedTuple):
+    """Sizes of a network, its FLOPs for one image as `tfnas.networks.flops` counts them.
+
+    Attributes:
+        params: trainable parameters.
+        forward: FLOPs of convolutions and dense layers in a forward pass.
+        others: FLOPs of all other layers in a forward pass.
+        gradient: FLOPs of the gradients of convolutions and dense layers, without the forward pass.
+    """
+
+    params: int
+    forward: int
+    others: int
+    gradient: int
+
+
 class Space(abc.ABC, Generic[ArchitectureT]):
     """A finite set of architectures and the networks that they stand for.
 
@@ -91,6 +110,7 @@ class Space(abc.ABC, Generic[ArchitectureT]):
         init: scheme of the published initial weights, one of `tfnas.networks.weights.SCHEMES`.
         any_stages: whether networks of another number of stages than the published exist.
         min_width: the least width with which all architectures have a network.
+        merges_isomorphic: whether the benchmark trained one network for all architectures of one canonical form.
     """
 
     name: ClassVar[str]
@@ -100,6 +120,7 @@ class Space(abc.ABC, Generic[ArchitectureT]):
     init: ClassVar[str] = "torch"
     any_stages: ClassVar[bool] = False
     min_width: ClassVar[int] = 1
+    merges_isomorphic: ClassVar[bool] = False
 
     @abc.abstractmethod
     def sample(self, rng: np.random.Generator) -> ArchitectureT:
@@ -144,6 +165,14 @@ class Space(abc.ABC, Generic[ArchitectureT]):
     @abc.abstractmethod
     def _network(self, arch: ArchitectureT, config: NetworkConfig) -> Graph:
         """The network of an architecture."""
+
+    def residual_connections(self, arch: ArchitectureT) -> int:
+        """How many residual connections an architecture has.
+
+        Raises:
+            InputError: the space defines none.
+        """
+        raise InputError(f"Residual connections are not defined in this space. Received: space {self.name!r}")
 
     def sample_distinct(self, rng: np.random.Generator, count: int) -> list[ArchitectureT]:
         """`count` different architectures, each drawn by `sample_uniform` until it is new.
@@ -204,3 +233,30 @@ class Space(abc.ABC, Generic[ArchitectureT]):
 
         graph = self.layer_graph(arch, **network)
         return keras_model.to_keras(graph, weights.initialize(graph, init or self.init, seed))
+
+    def sizes(self, archs: Sequence[ArchitectureT | str], **network: Any) -> pd.DataFrame:
+        """Sizes of many networks, with progress.
+
+        Args:
+            archs: N architectures or their strings.
+            **network: as in `config`.
+
+        Returns:
+            [N, 4]: columns as in :class:`Sizes`, int64, indexed by the strings as they were given.
+        """
+        import pandas as pd
+
+        config = self.config(**network)
+        rows = []
+        with Progress(f"sizes of networks of {self.name}", len(archs)) as bar:
+            for arch in archs:
+                rows.append(self._sizes(self.parse(arch) if isinstance(arch, str) else arch, config))
+                bar.advance()
+        index = pd.Index([str(arch) for arch in archs], dtype="str", name="arch")
+        values = np.array(rows, np.int64).reshape(-1, len(Sizes._fields))
+        return pd.DataFrame(values, index, columns=list(Sizes._fields))
+
+    def _sizes(self, arch: ArchitectureT, config: NetworkConfig) -> Sizes:
+        """Sizes of one network; a space with a faster way than through its layers overrides this."""
+        graph = self._network(arch, config)
+        return Sizes(graph.count_params(), *flops.forward_flops(graph), flops.gradient_flops(graph))

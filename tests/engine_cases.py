@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 from tfnas.engine import Network
-from tfnas.networks import graph as graph_lib
 from tfnas.networks import weights
+from tfnas.networks.activations import ACTIVATIONS
 from tfnas.networks.builder import GraphBuilder
 from tfnas.networks.graph import Graph
 from tfnas.networks.keras_model import to_keras
@@ -209,7 +209,7 @@ _BODIES: dict[str, Body] = {
     "depthwise_dilated": _depthwise(3, dilation=2),
     "dense_on_maps": lambda b, x: b.dense("op", x, 5),
     "dense_on_vectors": lambda b, x: b.reshape("op_map", b.dense("op", b.flatten("op_flatten", x), 8), (2, 2, 2)),
-    **{f"activation_{kind}": _plain("activation", kind) for kind in graph_lib.ACTIVATIONS},
+    **{f"activation_{kind}": _plain("activation", kind) for kind in ACTIVATIONS},
     **_POOLS,
     "global_avg_pool": _global_pool,
     "pad_zeros": _plain("pad", (1, 0, 2, 1)),

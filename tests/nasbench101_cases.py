@@ -10,7 +10,7 @@ import struct
 import numpy as np
 
 import spaces
-from spaces.nasbench101.space import Cell
+from spaces.nasbench101.cells import Cell
 
 
 def crc32c(data):

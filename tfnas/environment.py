@@ -1,4 +1,4 @@
-"""What a result was made with: versions, machine, commit. Nothing here imports TensorFlow."""
+"""What a result was made with: versions, machine, commit; and how TensorFlow is started for it."""
 
 import datetime
 import functools
@@ -8,6 +8,9 @@ import pathlib
 import platform
 import subprocess
 import sys
+import tempfile
+
+from tfnas.errors import InputError
 
 PACKAGES = (
     "tfnas",
@@ -20,6 +23,64 @@ PACKAGES = (
     "tensorflow-datasets",
     "scikit-learn",
 )
+
+
+def start_tensorflow(threads: int = 0) -> None:
+    """Imports TensorFlow for full float32, without the messages it prints while it starts and no log level silences.
+
+    Call this before the first thing that imports it. The messages are shown after all if the import fails.
+
+    Args:
+        threads: that one process computes with; 0 leaves the choice to TensorFlow, which takes all cores.
+
+    Raises:
+        InputError: TensorFlow is at work already, with another number of threads.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    if "tensorflow" not in sys.modules:
+        _import_quietly()
+    if threads:
+        _limit(threads)
+
+
+def _limit(threads: int) -> None:
+    import scipy.linalg  # noqa: F401  (brings a BLAS of its own, which can be limited once it is there)
+    import tensorflow as tf
+    import threadpoolctl
+
+    threading = tf.config.threading
+    if (threading.get_intra_op_parallelism_threads(), threading.get_inter_op_parallelism_threads()) != (threads,) * 2:
+        try:
+            threading.set_intra_op_parallelism_threads(threads)
+            threading.set_inter_op_parallelism_threads(threads)
+        except RuntimeError:
+            raise InputError(
+                f"TensorFlow is at work in this process already, its threads cannot be changed. Received: {threads}"
+            ) from None
+    threadpoolctl.threadpool_limits(threads)  # linear algebra of numpy and SciPy
+
+
+def _import_quietly() -> None:
+    sys.stderr.flush()
+    keep = os.dup(2)
+    with tempfile.TemporaryFile() as messages:
+        os.dup2(messages.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            for gpu in tf.config.list_physical_devices("GPU"):
+                # Several processes may share one: each takes what it needs, none takes all there is.
+                tf.config.experimental.set_memory_growth(gpu, True)
+            # Ampere and later GPUs would multiply float32 with 10 bits of mantissa.
+            tf.config.experimental.enable_tensor_float_32_execution(False)
+        except BaseException:
+            messages.seek(0)
+            os.write(keep, messages.read())
+            raise
+        finally:
+            os.dup2(keep, 2)
+            os.close(keep)
 
 
 @functools.cache
@@ -62,6 +123,15 @@ def device() -> str:
     if not gpus:
         return f"CPU: {cpu_model()}"
     return f"GPU: {tf.config.experimental.get_device_details(gpus[0]).get('device_name', 'unknown')}"
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, in whatever words; imports TensorFlow."""
+    import tensorflow as tf
+
+    # oneDNN has no error of its own for it.
+    told = "could not create a memory object" in str(error)
+    return told or isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
 
 
 def usable_cores() -> int:

@@ -1,39 +1,61 @@
 """Files that are whole or not there, on a local disk or in a bucket."""
 
 import contextlib
+import errno
 import io
 import os
+import secrets
 
 from etils import epath
 
 
-def write_atomic(path: epath.PathLike, data: bytes) -> None:
+def write_atomic(path: epath.PathLike, data: bytes, *, replace: bool = True) -> None:
     """Writes `data` under a temporary name beside `path`, flushes it to the disk and renames it.
 
     A reader, or a run that is killed, never meets half a file under the final name. The temporary file is removed
     again if writing fails (a full disk).
 
     Args:
-        path: local path or gs:// address; the folder is made if needed. An existing file is replaced.
+        path: local path or gs:// address; the folder is made if needed.
         data: the whole content.
+        replace: whether an existing file is replaced.
 
     Raises:
+        FileExistsError: there is a file of that name, and it is not to be replaced.
         OSError: as the file system tells it.
     """
     path = epath.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f"{path.name}.{os.getpid()}.tmp"
+    # Drawn, as processes of several machines may share the folder, and a number.
+    temporary = path.parent / f"{path.name}.{secrets.token_hex(4)}.tmp"
     try:
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             _fsync(file)
-        temporary.replace(path)
+        if replace:
+            temporary.replace(path)
+        else:
+            _rename_to_new(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
     _fsync_folder(path.parent)
+
+
+def _rename_to_new(temporary: epath.Path, path: epath.Path) -> None:
+    """Renames, but never onto a file: two writers of one name cannot both succeed on a local disk."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a bucket, or a file system without links: the name has to be unique by itself
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        temporary.replace(path)
+    else:
+        temporary.unlink()
 
 
 def _fsync(file: io.IOBase) -> None:

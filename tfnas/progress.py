@@ -5,6 +5,8 @@ import time
 from types import TracebackType
 from typing import Self, TextIO
 
+from tfnas.errors import InputError
+
 LINE_EVERY_SECONDS = 30.0
 
 
@@ -36,7 +38,7 @@ class Progress:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar:
             self._bar.stop()
-        else:
+        elif not isinstance(error, InputError):  # which is one line itself
             self._line()
 
     def advance(self, amount: int = 1) -> None:

@@ -9,14 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spaces.base import NetworkConfig
+from spaces.nasbench101.cells import CONV1X1, CONV3X3, MAXPOOL3X3, Matrix
 from tfnas.errors import InputError
 from tfnas.networks.builder import GraphBuilder
 from tfnas.networks.graph import Graph
 
-Matrix = tuple[tuple[int, ...], ...]
-
-CONV3X3, CONV1X1, MAXPOOL3X3 = "conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3"
-OPS = (CONV3X3, CONV1X1, MAXPOOL3X3)
 _CONVOLUTIONS = {CONV3X3: ("Conv3x3-BN-ReLU", 3), CONV1X1: ("Conv1x1-BN-ReLU", 1)}
 _MAXPOOL = "MaxPool3x3"
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spaces.base import Architecture, NetworkConfig, Space
-from spaces.nasbench201 import network as network
+from spaces.nasbench201 import network
 from tfnas.errors import InputError
 from tfnas.networks.graph import Graph
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spaces.base import Architecture, NetworkConfig, Space
-from spaces.nasbench201 import network as network
+from spaces.nasbench201 import network
 from tfnas.errors import InputError
 from tfnas.networks.graph import Graph
 
@@ -120,6 +120,10 @@ class NASBench201(Space[Cell]):
         """One-hot operations, edge after edge: [30]."""
         rows = [OPS.index(op) for op in arch.ops]
         return np.eye(len(OPS), dtype=np.float32)[rows].ravel()
+
+    def residual_connections(self, arch: Cell) -> int:
+        """Skip connections."""
+        return arch.ops.count("skip_connect")
 
     def enumerate(self) -> Iterator[Cell]:
         return (self.at(index) for index in range(self.size))

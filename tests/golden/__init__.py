@@ -9,8 +9,11 @@ import numpy as np
 
 import spaces
 from tests.conftest import shared_path
+from tfnas.engine import Network
 from tfnas.networks.graph import Graph
 
+# BN mode by the mode that golden names speak of.
+BN = {"train": "batch", "eval": "inference"}
 _PARAMS = {
     "conv_kernel": "kernel",
     "dense_kernel": "kernel",
@@ -87,3 +90,19 @@ def load_native(name: str) -> Case:
 def inputs() -> dict[str, np.ndarray]:
     with np.load(folder() / "inputs.npz") as arrays:
         return dict(arrays)
+
+
+def images() -> dict[str, np.ndarray]:
+    """The inputs that are no labels."""
+    return {key: value for key, value in inputs().items() if value.dtype == np.float32}
+
+
+def outputs(graph: Graph, weights: dict[str, np.ndarray], images: np.ndarray, dtype: str) -> dict[str, np.ndarray]:
+    """Features [N, C] and logits [N, classes] in training ("train") and inference ("eval"), by golden name."""
+    network = Network(graph, weights, dtype=dtype)
+    found = {}
+    for mode, bn in BN.items():
+        values = network.forward(images, bn).values
+        found[f"features_{mode}"] = values[graph.features].numpy()
+        found[f"logits_{mode}"] = values[graph.output].numpy()
+    return found

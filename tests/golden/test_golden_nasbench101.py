@@ -1,25 +1,22 @@
 """NAS-Bench-101 against numbers of the published implementation and the published tables."""
 
+import functools
 import json
 import zlib
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
-import tensorflow as tf
 
 import spaces
+from spaces.nasbench101 import cells as nasbench101
 from spaces.nasbench101 import enumeration as nasbench101_enumeration
 from spaces.nasbench101 import network as nasbench101_network
-from spaces.nasbench101 import space as nasbench101
-from tests import nasbench101_plain
+from tests import float32, nasbench101_plain
 from tests.conftest import shared_path
-from tfnas.engine.network import Network
-from tfnas.networks import keras_model
+from tests.golden import steps
 
 _SPACE = spaces.get("nasbench101")
-_LABELS = [0, 1, 2, 3]
 
 
 def _load(name):
@@ -139,41 +136,43 @@ def _weights(graph):
     return weights
 
 
-def _images():
-    return np.random.RandomState(0).standard_normal((4, 32, 32, 3)).astype(np.float32)
+@functools.cache
+def _network(name):
+    """(graph, weights, golden results, their spread) of a network of full size in training mode."""
+    (spec,) = (spec for spec in _NUMERIC if spec["name"] == name)
+    graph = _SPACE.layer_graph(_SPACE.cell(spec["matrix"], spec["ops"]))
+    weights = _weights(graph)
+    norms = zip(spec["trainable_tensors"], spec["grad_l2_norm_per_tensor"], strict=True)
+    means = zip(_watched(graph), spec["mean_activation_after_stem_and_each_stack"], strict=True)
+    expected = {
+        "logits": np.array(spec["train_mode_logits"]),
+        "loss": spec["loss_labels_0123"],
+        **{_key(name): norm for (name, _), norm in norms},
+        **{f"mean of {node}": mean for node, mean in means},
+    }
+
+    def compute(weights, images):
+        return steps.by_engine(graph, weights, images, "float64", _watched(graph))
+
+    return graph, weights, expected, float32.spread(compute, weights, steps.images(), draws=2)
 
 
-def _loss(logits):
-    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(_LABELS, logits))
+def _key(tensor):
+    return tensor.removesuffix(":0").replace("/", ".")
 
 
-def _engine_gradients(graph, weights):
-    """(loss, norm of the loss gradient by parameter) by the engine."""
-    network = Network(graph, weights)
-    run = network.forward(_images(), "batch")
-    with tf.GradientTape() as tape:
-        logits = run.values[graph.output]
-        tape.watch(logits)
-        loss = _loss(logits)
-    gradients = network.backward(run, tape.gradient(loss, logits), params="all").params
-    return float(loss), {key: float(tf.norm(value)) for key, value in gradients.items()}
+def _watched(graph):
+    """The last nodes of stem and stacks."""
+    blocks = ["stem", "stack0", "stack1", "stack2"]
+    return [[node.name for node in graph.nodes if node.name.startswith(f"{block}.")][-1] for block in blocks]
 
 
-def _keras_gradients(graph, weights):
-    """The same by Keras and TensorFlow."""
-    model = keras_model.to_keras(graph, weights)
-    with tf.GradientTape() as tape:
-        loss = _loss(model(_images(), training=True))
-    gradients = tape.gradient(loss, model.trainable_variables)
-    keys = (variable.path.replace("/", ".") for variable in model.trainable_variables)
-    return float(loss), {key: float(tf.norm(value)) for key, value in zip(keys, gradients, strict=True)}
-
-
-@pytest.mark.parametrize("spec", _NUMERIC, ids=lambda spec: spec["name"])
+@pytest.mark.parametrize("name", [spec["name"] for spec in _NUMERIC])
 class TestNumbers:
-    """Full-size networks with given weights, in training mode."""
+    """Full-size networks with given weights, in training mode. The golden numbers are float32."""
 
-    def test_names_and_shapes(self, spec):
+    def test_names_and_shapes(self, name):
+        (spec,) = (spec for spec in _NUMERIC if spec["name"] == name)
         graph = _SPACE.layer_graph(_SPACE.cell(spec["matrix"], spec["ops"]))
         tensors = {
             f"{node.name}.{param}": shape
@@ -181,32 +180,19 @@ class TestNumbers:
             for param, shape in node.params
             if not param.startswith("moving")
         }
-        expected = spec["trainable_tensors"]
-        assert tensors == {name.removesuffix(":0").replace("/", "."): tuple(shape) for name, shape in expected}
+        assert tensors == {_key(name): tuple(shape) for name, shape in spec["trainable_tensors"]}
 
-    def test_forward(self, spec):
-        graph = _SPACE.layer_graph(_SPACE.cell(spec["matrix"], spec["ops"]))
-        weights = _weights(graph)
-        logits = Network(graph, weights).forward(_images(), "batch", keep=False).values[graph.output]
-        np.testing.assert_allclose(logits, spec["train_mode_logits"], rtol=0, atol=1e-4)
-
-        model = keras_model.to_keras(graph, weights)
-        blocks = ["stem", "stack0", "stack1", "stack2"]
-        ends = [[node.name for node in graph.nodes if node.name.startswith(f"{block}.")][-1] for block in blocks]
-        whole = keras.Model(model.input, [*(model.get_layer(name).output for name in ends), model.output])
-        *stacks, logits = whole(_images(), training=True)
-        np.testing.assert_allclose(logits, spec["train_mode_logits"], rtol=0, atol=1e-4)
-        means = [float(np.mean(stack)) for stack in stacks]
-        assert means == pytest.approx(spec["mean_activation_after_stem_and_each_stack"], rel=1e-5)
-
-    @pytest.mark.parametrize("route", [_engine_gradients, pytest.param(_keras_gradients, marks=pytest.mark.slow)])
-    def test_gradients(self, spec, route):
-        """All norms are float32: a ReLU or a maximum that flips moves some of them by a few thousandths."""
-        graph = _SPACE.layer_graph(_SPACE.cell(spec["matrix"], spec["ops"]))
-        loss, received = route(graph, _weights(graph))
-        names = [name.removesuffix(":0").replace("/", ".") for name, _ in spec["trainable_tensors"]]
-        expected = dict(zip(names, spec["grad_l2_norm_per_tensor"], strict=True))
-        assert loss == pytest.approx(spec["loss_labels_0123"], rel=1e-5)
-        assert received == pytest.approx(expected, rel=0.01)
-        differences = [abs(received[name] / expected[name] - 1) for name in names]
-        assert np.median(differences) < 1e-3
+    @pytest.mark.parametrize(
+        ("route", "dtype"),
+        [
+            (steps.by_engine, "float64"),
+            (steps.by_engine, "float32"),
+            pytest.param(steps.by_keras, "float64", marks=pytest.mark.slow),
+            (steps.by_keras, "float32"),
+        ],
+    )
+    def test_step(self, name, route, dtype):
+        graph, weights, expected, spread = _network(name)
+        received = route(graph, weights, steps.images(), dtype, _watched(graph))
+        received = {key: received[key] for key in expected}
+        float32.check(received, expected, steps.allowed(spread, expected))

@@ -1,6 +1,6 @@
 """Search spaces against numbers of the published implementations."""
 
-import contextlib
+import functools
 import hashlib
 import json
 import zlib
@@ -12,20 +12,12 @@ import tensorflow as tf
 
 import spaces
 from spaces.nasbench201 import space as nasbench201
+from tests import float32, golden
 from tests.conftest import shared_path
+from tests.engine_cases import keras_model as float64_model
+from tests.golden import steps
 from tfnas.networks import keras_model
 
-# Kind of a tensor in the golden files and our name for it.
-_OURS = {
-    "conv_kernel": "kernel",
-    "conv_bias": "bias",
-    "dense_kernel": "kernel",
-    "dense_bias": "bias",
-    "bn_gamma": "gamma",
-    "bn_beta": "beta",
-    "bn_moving_mean": "moving_mean",
-    "bn_moving_variance": "moving_variance",
-}
 _TOPOLOGY = spaces.get("nasbench201")
 _SIZE = spaces.get("nasbench201_size")
 
@@ -40,8 +32,6 @@ _STEPS = {}
 _PARAM_NAMES = {}
 for _name, _case in _load("spaces/nb201_numeric.json").items():
     (_PARAM_NAMES if "names_and_torch_shapes" in _case else _STEPS)[_name] = _case
-_MANIFEST = _load("proxies/manifest.json")
-_ZCNAS = _load("proxies/expected_zcnas_native.json")
 
 
 def _sha(strings):
@@ -53,8 +43,8 @@ def test_golden_files_are_present(shared):
     assert _NATS["size_space"]
     assert _STEPS
     assert _PARAM_NAMES
-    assert _MANIFEST
-    assert _ZCNAS
+    assert golden.case_names()
+    assert golden.native_names()
 
 
 class TestCounts:
@@ -116,43 +106,42 @@ def test_size_facts(case):
         _check_size_of_network(_SIZE.layer_graph(arch, classes=classes, input_shape=(side, side, 3)), expected)
 
 
-def _given_weights(shared, tensors, file):
-    arrays = np.load(shared / "golden/proxies" / file)
-    return {
-        f"{tensor['torch_name'].rpartition('.')[0]}.{_OURS[tensor['kind']]}": arrays[tensor["key"]]
-        for tensor in tensors
-    }
-
-
-def _assert_close(received, expected, tolerance):
-    scale = max(np.max(np.abs(expected)), 1e-30)
-    np.testing.assert_allclose(received, expected, rtol=0, atol=tolerance * scale)
-
-
-@pytest.mark.parametrize("name", _MANIFEST)
-def test_outputs_of_given_weights(shared, name):
-    case = _MANIFEST[name]
-    graph = _TOPOLOGY.layer_graph(
-        _TOPOLOGY.parse(case["arch"]), width=case["C"], depth=case["N"], classes=case["num_classes"]
-    )
-    model = keras_model.to_keras(graph, _given_weights(shared, case["tensors"], case["weights"]))
+def _by_keras(graph, weights, x, dtype):
+    """Features and logits in both modes by the Keras model, as `golden.outputs`."""
+    model = {"float32": keras_model.to_keras, "float64": float64_model}[dtype](graph, weights)
     both = keras.Model(model.input, [model.get_layer(graph.features).output, model.output])
-    x = np.load(shared / "golden/proxies/inputs.npz")["x"]
-    expected = np.load(shared / f"golden/proxies/arrays_{name}.npz")
+    found = {}
     # The moving statistics change in the training pass, so it comes last.
     for mode, training in (("eval", False), ("train", True)):
-        features, logits = both(x, training=training)
-        _assert_close(features, expected[f"features_{mode}_f64"], 1e-5)
-        _assert_close(logits, expected[f"logits_{mode}_f64"], 1e-5)
+        found[f"features_{mode}"], found[f"logits_{mode}"] = both(tf.constant(x, dtype), training=training)
+    return found
 
 
-@pytest.mark.parametrize("name", _ZCNAS)
-def test_outputs_of_given_weights_zcnas(shared, name):
-    case = _ZCNAS[name]
-    graph = _TOPOLOGY.layer_graph(_TOPOLOGY.parse(case["arch"]), flavour="zcnas")
-    model = keras_model.to_keras(graph, _given_weights(shared, case["tensors"], f"weights_zcnas_{name}.npz"))
-    x = np.load(shared / "golden/proxies/inputs.npz")["x"]
-    _assert_close(model(x, training=True), np.array(case["float64"]["logits_train"]), 1e-5)
+def _check_outputs(case, dtype, expected):
+    """Keras outputs against the expected ones: exact in float64, in float32 within what float32 costs."""
+    x = golden.inputs()["x"]
+    received = _by_keras(case.graph, case.weights, x, dtype)
+    if dtype == "float64":
+        allowed = {key: 1e-9 * float32.largest(value) for key, value in expected.items()}
+    else:
+        compute = lambda weights, x: golden.outputs(case.graph, weights, x, "float64")  # noqa: E731
+        allowed = float32.allowed(float32.spread(compute, case.weights, x), expected)
+    float32.check({key: received[key] for key in expected}, expected, allowed)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", golden.case_names())
+def test_outputs_of_given_weights(name, dtype):
+    case = golden.load(name)
+    keys = [f"{what}_{mode}" for what in ("features", "logits") for mode in golden.BN]
+    _check_outputs(case, dtype, {key: case.arrays[f"{key}_f64"] for key in keys})
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", golden.native_names())
+def test_outputs_of_given_weights_zcnas(name, dtype):
+    case = golden.load_native(name)
+    _check_outputs(case, dtype, {"logits_train": np.array(case.expected["float64"]["logits_train"])})
 
 
 def _torch_param(node, param):
@@ -181,65 +170,36 @@ def _named_weights(graph):
     return weights
 
 
-@pytest.fixture(params=_STEPS)
-def step(request):
-    """A network with golden numbers of one training step: (case, graph, model, images)."""
-    case = _STEPS[request.param]
+@functools.cache
+def _step(name):
+    """(graph, weights, golden results of one training step, their spread)."""
+    case = _STEPS[name]
     graph = _TOPOLOGY.layer_graph(_TOPOLOGY.parse(case["arch"]))
-    images = np.random.RandomState(0).standard_normal((4, 32, 32, 3))
-    return case, graph, keras_model.to_keras(graph, _named_weights(graph)), images.astype(np.float32)
+    weights = _named_weights(graph)
+    ours = {_torch_param(node, param): f"{node.name}.{param}" for node in graph.nodes for param, _ in node.params}
+    expected = {
+        "logits": np.array(case["train_mode_logits"]),
+        "loss": case["loss_labels_0123"],
+        "input": case["input_grad_l2"],
+        "eval": np.array(case["eval_mode_logits_after_that_one_forward"]),
+        **{ours[name]: norm for name, norm in case["grad_l2"].items()},
+    }
+
+    def compute(weights, images):
+        return steps.by_engine(graph, weights, images, "float64")
+
+    return graph, weights, expected, float32.spread(compute, weights, steps.images())
 
 
-def test_logits_of_named_weights(step):
-    case, graph, model, images = step
-    variances = {node.name: model.get_layer(node.name).moving_variance.numpy() for node in _norms(graph)}
-    np.testing.assert_allclose(model(images, training=True), case["train_mode_logits"], rtol=0, atol=1e-4)
-
-    for node in _norms(graph):  # PyTorch keeps the unbiased variance, Keras the biased one
-        count = 4 * np.prod(node.shape[:-1])
-        moving = model.get_layer(node.name).moving_variance
-        kept = node["momentum"] * variances[node.name]
-        moving.assign(kept + (moving.numpy() - kept) * count / (count - 1))
-    expected = np.array(case["eval_mode_logits_after_that_one_forward"])
-    _assert_close(model(images, training=False), expected, 1e-4)
-
-
-def test_gradients_of_named_weights(step):
-    """The golden numbers are float32, and a ReLU that flips moves those of deep networks by a percent.
-
-    So they may be off by what float32 costs the same network here, which is 1e-6 where nothing flips.
-    """
-    case, graph, model, images = step
-    loss, received = _gradient_norms(model, graph, images, case["grad_l2"])
-    with _dtype_policy("float64"):
-        exact_model = keras_model.to_keras(graph, _named_weights(graph))
-        _, exact = _gradient_norms(exact_model, graph, images.astype(np.float64), case["grad_l2"])
-    noise = max(abs(received[name] - exact[name]) / (exact[name] + 1e-6) for name in exact)
-    assert noise < 0.02
-    expected = {**case["grad_l2"], "input": case["input_grad_l2"]}
-    assert loss == pytest.approx(case["loss_labels_0123"], rel=1e-5)
-    assert received == pytest.approx(expected, rel=1e-5 + 2 * noise, abs=1e-7)
-
-
-def _gradient_norms(model, graph, images, torch_names):
-    images = tf.constant(images)
-    variables = {name: _variable(model, graph, name) for name in torch_names}
-    with tf.GradientTape() as tape:
-        tape.watch(images)
-        logits = model(images, training=True)
-        loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits([0, 1, 2, 3], logits))
-    gradients = tape.gradient(loss, {**variables, "input": images}, unconnected_gradients="zero")
-    return float(loss), {name: float(tf.norm(gradient)) for name, gradient in gradients.items()}
-
-
-@contextlib.contextmanager
-def _dtype_policy(name):
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("route", [steps.by_engine, steps.by_keras])
+@pytest.mark.parametrize("name", _STEPS)
+def test_step_of_named_weights(name, route, dtype):
+    """The golden numbers are float32, so float64 is held to what float32 costs too."""
+    graph, weights, expected, spread = _step(name)
+    received = route(graph, weights, steps.images(), dtype)
+    received = {key: received[key] for key in expected}
+    float32.check(received, expected, steps.allowed(spread, expected))
 
 
 @pytest.mark.parametrize("name", _PARAM_NAMES)
@@ -257,13 +217,3 @@ def test_names_and_shapes_of_parameters(name):
 
 def _torch_shape(shape):
     return (shape[3], shape[2], *shape[:2]) if len(shape) == 4 else shape[::-1]
-
-
-def _norms(graph):
-    return [node for node in graph.nodes if node.op == "batch_norm"]
-
-
-def _variable(model, graph, torch_name):
-    name = torch_name.removesuffix(".weight")
-    layer = model.get_layer(name)
-    return layer.gamma if graph.by_name[name].op == "batch_norm" else layer.kernel

@@ -8,7 +8,7 @@ import pytest
 
 import spaces
 from launch import prepare
-from spaces.nasbench101 import space as nasbench101
+from spaces.nasbench101 import cells as nasbench101
 from tests import conftest, nasbench101_cases
 from tfnas import data, tables
 from tfnas.errors import InputError
@@ -88,6 +88,39 @@ def test_a_table_is_imported_from_end_to_end(tmp_path, published, capsys):
     assert (table.units["accuracy"], table.provenance, table.space) == ("percent", "typed in by hand", "nasbench201")
 
 
+def test_the_space_of_a_table_is_found_and_recorded(tmp_path, capsys):
+    """By its strings in a foreign file, by what it says in one of the common form."""
+    for name in spaces.names():
+        archs = [str(arch) for arch in spaces.get(name).sample_distinct(np.random.default_rng(0), 4)]
+        path, out, again = (tmp_path / f"{name}{end}" for end in (".csv", "_1.parquet", "_2.parquet"))
+        pd.DataFrame({"arch": archs, "top1": [1.0, 2, 3, 4]}).to_csv(path, index=False)
+        assert prepare.main([f"--table={path}", f"--out={out}", "--provenance=by hand"]) == 0
+        assert f"4 architectures of {name}, top1" in capsys.readouterr().out
+        assert prepare.main([f"--table={out}", f"--out={again}", "--provenance=by hand"]) == 0
+        assert tables.read(out).space == tables.read(again).space == name
+        other = next(other for other in spaces.names() if other != name)
+        capsys.readouterr()
+        assert prepare.main([f"--table={out}", f"--out={again}", "--provenance=by hand", f"--space={other}"]) == 2
+        assert archs[0] in told(capsys)
+
+
+@pytest.mark.parametrize("name", ["table.parquet", "./table.parquet", "link.parquet", "nasbench201_digits"])
+def test_a_table_is_never_written_over_its_source(tmp_path, published, capsys, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tables.paths, "_EMBEDDED", tmp_path)
+    out = tmp_path / "table.parquet"
+    if name == "nasbench201_digits":
+        out = tmp_path / f"{name}.parquet"
+    published[1].rename(columns={"arch_str": "arch"}).to_parquet(out)
+    (tmp_path / "link.parquet").symlink_to(out)
+    before = out.read_bytes()
+    assert prepare.main([f"--table={name}", f"--out={out}", "--provenance=typed in by hand"]) == 2
+    assert f"--out would overwrite the file that --table names. Received: --out={out}" in told(capsys)
+    assert out.read_bytes() == before
+    assert prepare.main([f"--table={name}", "--out=other.parquet", "--provenance=typed in by hand"]) == 0
+    assert tables.read("other.parquet").space == "nasbench201"
+
+
 def test_all_columns_of_numbers_are_taken_by_default(tmp_path, published):
     path, _ = published
     assert prepare.main(import_flags(path, tmp_path / "table.parquet")) == 0
@@ -118,13 +151,15 @@ def recorded(tmp_path):
 
 def test_records_of_nasbench101_are_imported_from_end_to_end(recorded, capsys):
     flags, runs, out = recorded
-    assert prepare.main(flags) == 0
+    assert prepare.main([flag for flag in flags if not flag.startswith("--space")]) == 0
     text = capsys.readouterr().out
+    assert "in the format nasbench101_tfrecord\n" in text
     assert "3 architectures of nasbench101, hash, params, val_36," in text
     assert "epochs that the file lacks: 4, 12\n" in text
     assert "cells with fewer than 3 runs: none\n" in text
     table = tables.read(out)
     assert sorted(table.frame["arch"]) == sorted({str(run.cell) for run in runs})
+    assert table.space == "nasbench101"
     assert len(table.frame.columns) == 51
     assert table.units["seconds_36_0"] == "seconds"
     assert table.provenance.startswith("runs.tfrecord, not a published file, sha256 ")
@@ -148,12 +183,22 @@ def test_columns_of_records_are_chosen_and_renamed(recorded):
         (["--sha256=" + "0" * 64], "Expected: " + "0" * 64),
         (["--sha256="], "(nasbench_only108.tfrecord) or 3d64db8180fb1b02"),
         (["--space=nasbench201"], "need --space=nasbench101. Received: --space=nasbench201"),
-        (["--units=params:one"], "no --units, no --arch_column"),
-        (["--arch_column=hash"], "no --units, no --arch_column"),
+        (
+            ["--units=params:one"],
+            "--units does not go with tables of this format. Received: nasbench101_tfrecord.",
+        ),
+        (
+            ["--arch_column=hash"],
+            "--arch_column does not go with tables of this format. Received: nasbench101_t",
+        ),
         (["--columns=accuracy"], "No column 'accuracy' in"),
         (["--columns=arch"], "No column 'arch' in"),
         (["--table=nasbench_full.tfrecord"], "No such file: nasbench_full.tfrecord. nasbench_full.tfrecord (1.95 GB"),
-        (["--table=a.csv", "--provenance=x"], "--sha256 goes with .tfrecord tables. Received: --table=a.csv"),
+        (
+            ["--table=a.csv", "--provenance=x"],
+            "--sha256 does not go with tables of this format. Received: columns.",
+        ),
+        (["--format=columns", "--sha256=", "--provenance=x"], "Tables are .csv or .parquet files. Received: "),
     ],
 )
 def test_bad_input_of_records_is_one_line(recorded, capsys, more, message):
@@ -194,6 +239,22 @@ def test_graphs_as_numbers_are_imported(tmp_path, graphs, suffix, capsys):
     assert table.frame["hash"].tolist() == frame["hash"].tolist()
 
 
+def test_a_format_may_be_named(tmp_path, graphs, capsys):
+    """A file that is both: its strings win where nobody says otherwise."""
+    archs, frame = graphs
+    path, out = tmp_path / "both.parquet", tmp_path / "table.parquet"
+    frame.assign(arch=archs[::-1]).to_parquet(path)
+    flags = [f"--table={path}", f"--out={out}", "--provenance=by hand"]
+    assert prepare.main(flags) == 0
+    assert "in the format columns\n" in capsys.readouterr().out
+    assert tables.read(out).frame["arch"].tolist() == archs[::-1]
+    assert prepare.main([*flags, "--format=nasbench101_graphs"]) == 0
+    assert tables.read(out).frame["arch"].tolist() == archs
+    frame.drop(columns="op_labels").to_parquet(path)
+    assert prepare.main([*flags, "--format=nasbench101_graphs"]) == 2
+    assert "No column 'op_labels' in" in told(capsys)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -218,21 +279,6 @@ def test_bad_graphs_are_one_line(tmp_path, graphs, capsys, changes, message):
     assert not out.exists()
 
 
-def test_golden_graphs_are_imported(tmp_path, shared):
-    source = shared / "data" / "tables" / "nb101_all_test108.parquet"
-    if not source.exists():
-        pytest.skip(f"{source} is not there")
-    known = pd.read_parquet(source).iloc[::1000].reset_index(drop=True)
-    known.to_parquet(tmp_path / "some.parquet")
-    out = tmp_path / "table.parquet"
-    flags = [f"--table={tmp_path / 'some.parquet'}", f"--out={out}", "--space=nasbench101", "--provenance=x"]
-    assert prepare.main([*flags, "--columns=test_acc_108_mean:accuracy,hash"]) == 0
-    frame = tables.read(out).frame
-    assert frame["accuracy"].tolist() == known["test_acc_108_mean"].tolist()
-    space = spaces.get("nasbench101")
-    assert [space.canonical(space.parse(arch)) for arch in frame["arch"]] == known["hash"].tolist()
-
-
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -241,7 +287,15 @@ def test_golden_graphs_are_imported(tmp_path, shared):
         (["--dataset=mnist"], "Unknown data set. Received: 'mnist'"),
         (["--table=a.csv", "--provenance=x"], "--table needs --out=FILE.parquet"),
         (["--table=a.csv", "--out=t.csv", "--provenance=x"], "Received: 't.csv'"),
-        (["--table=a.csv", "--out=t.parquet"], "--table needs --provenance"),
+        (["--table=a.csv", "--out=t.parquet"], "need --provenance: where the numbers come from, in words"),
+        (
+            ["--table=a.npz", "--out=t.parquet", "--provenance=x"],
+            "Received: a.npz. Formats: columns, nasbench101_",
+        ),
+        (
+            ["--table=a.csv", "--out=t.parquet", "--format=b"],
+            "Unknown format. Received: 'b'. Allowed: columns, nas",
+        ),
         (["--table=/nowhere/a.csv", "--out=t.parquet", "--provenance=x"], "No such table: /nowhere/a.csv"),
         (["--table=a.csv", "--out=t.parquet", "--provenance=x", "--space=nasbench999"], "Received: 'nasbench999'"),
     ],
@@ -283,4 +337,6 @@ def test_help_needs_no_tensorflow():
     found = subprocess.run(command, cwd=conftest.ROOT, capture_output=True, text=True, check=True).stdout
     assert json.loads(found.splitlines()[-1]) == []
     assert "--manual_dir" in found
+    for name in spaces.importers.names():
+        assert f"  {name}: " in found
     assert "--table_out" in found

@@ -1,3 +1,5 @@
+"""launch.train: records, tables, resume, what diverges or fails."""
+
 import json
 
 import numpy as np
@@ -6,9 +8,11 @@ import pytest
 from scipy import stats
 
 import spaces
-from launch import architectures, train
+from launch import app, train
+from launch.flags.architectures import sample_architectures
 from tfnas import data, tables, training
 from tfnas.runs import records
+from tfnas.runs.shards import in_shard
 
 SMALL = ["--width=4", "--depth=1", "--epochs=1", "--batch_size=32", "--noflip", "--crop=0", "--train_split=train[:64]"]
 
@@ -105,7 +109,7 @@ def test_a_run_that_was_cut_goes_on_and_ends_the_same(whole, tmp_path, digits_di
 
 def test_shards_together_equal_one_run(whole, tmp_path, digits_dir, capsys):
     archs = sorted(set(records.read(whole).arch))
-    count = next(n for n in range(2, 99) if len({architectures.in_shard(arch, 0, n) for arch in archs}) == 2)
+    count = next(n for n in range(2, 99) if len({in_shard(arch, 0, n) for arch in archs}) == 2)
     more = ["--num_archs=3", "--repeats=2", "--val_split=train[64:128]", f"--table_out={tmp_path / 't.parquet'}"]
     assert train.main(flags(tmp_path, digits_dir, *more, f"--shard=0/{count}")) == 2
     assert "--table_out needs all trainings" in capsys.readouterr().err
@@ -124,6 +128,43 @@ def test_what_diverges_is_a_status(tmp_path, digits_dir):
     assert set(frame.status) == {"nan"}
     assert frame.score.isna().all()
     assert set(frame.message) == {"the training diverged"}
+
+
+def test_one_that_fails_does_not_end_the_others_and_is_trained_again_with_retry(
+    whole, tmp_path, digits_dir, monkeypatch, capsys
+):
+    """The second architecture runs out of memory in both repeats; nothing of its trainer is used again."""
+    archs = list(dict.fromkeys(records.read(whole).arch))
+    (tmp_path / "archs.txt").write_text("\n".join(archs))
+    original, count = training.Trainer.run, iter(range(100))
+
+    def fail(self, *args, **kwargs):
+        if next(count) in (2, 3):
+            raise MemoryError("all of it")
+        return original(self, *args, **kwargs)
+
+    more = [f"--archs={tmp_path / 'archs.txt'}", "--repeats=2", "--val_split=train[64:128]"]
+    command = flags(tmp_path / "out", digits_dir, *more)
+    monkeypatch.setattr(training.Trainer, "run", fail)
+    assert train.main(command) == 0
+    frame = records.read(tmp_path / "out")
+    assert set(frame[frame.arch == archs[1]].status) == {"oom"}
+    assert set(frame[frame.arch != archs[1]].status) == {"ok"}
+    assert "6 failed; the same command with --retry" in capsys.readouterr().out
+    monkeypatch.setattr(training.Trainer, "run", lambda *_, **__: pytest.fail("trained again"))
+    assert train.main(command) == 0
+    monkeypatch.setattr(training.Trainer, "run", original)
+    assert train.main([*command, "--retry"]) == 0
+    pd.testing.assert_frame_equal(stable(tmp_path / "out"), stable(whole), check_names=False)
+
+
+def test_where_all_fail_the_exit_code_says_so(tmp_path, digits_dir, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(training.Trainer, "run", fail)
+    assert train.main(flags(tmp_path, digits_dir, "--num_archs=2")) == app.FAILED
+    assert set(records.read(tmp_path).status) == {"error"}
 
 
 def test_the_all_none_cell_is_trained_too(tmp_path, digits_dir):
@@ -182,7 +223,7 @@ def test_the_embedded_architectures_are_those_of_their_seed():
     table = tables.read("nasbench201_digits")
     config = json.loads(table.facts["config"])
     space = spaces.get(table.space)
-    drawn = architectures.sample_architectures(space, config["num_archs"], config["seed"])
+    drawn = sample_architectures(space, config["num_archs"], config["seed"])
     assert drawn == table.frame.arch.tolist()
 
 

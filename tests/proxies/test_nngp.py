@@ -4,9 +4,11 @@ import keras
 import numpy as np
 import pytest
 
+import proxies
 import spaces
 from proxies import nngp
 from tfnas.engine import Network, ntk, reference, tangent_kernel
+from tfnas.errors import InputError
 from tfnas.inference import ridge
 from tfnas.networks import weights
 from tfnas.seeds import derive_seed
@@ -36,7 +38,7 @@ def arrays_of(graph, data, seed=0):
 
 @pytest.fixture(scope="module")
 def members(graph, data):
-    return [nngp.nngp_member(graph, arrays_of(graph, data, seed), data, batch_size=7) for seed in range(3)]
+    return [nngp.nngp_member(graph, arrays_of(graph, data, seed), data, block_size=7) for seed in range(3)]
 
 
 def plain_accuracies(k_tt, k_vt, labels, val_labels, regularizers):
@@ -59,7 +61,7 @@ class TestNNGP:
 
     def test_smaller_sets_are_prefixes(self, graph, data, members):
         small = nngp.Data(data.train[:6], data.train_labels[:6], data.val[:9], data.val_labels[:9], CLASSES)
-        alone = [nngp.nngp_member(graph, arrays_of(graph, data, seed), small, batch_size=5) for seed in range(2)]
+        alone = [nngp.nngp_member(graph, arrays_of(graph, data, seed), small, block_size=5) for seed in range(2)]
         expected = nngp.infer(alone, small, 6, 9, REGULARIZERS)
         assert np.array_equal(nngp.infer(members[:2], data, 6, 9, REGULARIZERS).accuracies, expected.accuracies)
 
@@ -102,7 +104,7 @@ class TestNNGP:
 class TestNTK:
     def test_equals_the_tangent_kernel(self, graph, data):
         arrays = arrays_of(graph, data)
-        member = nngp.ntk_member(graph, arrays, data, block=5)
+        member = nngp.ntk_member(graph, arrays, data, block_size=5)
         both = np.concatenate([data.train, data.val])
         whole = tangent_kernel(Network(graph, arrays), both, "inference", kernel="trace") / CLASSES
         assert member.train == pytest.approx(whole[:12, :12], rel=1e-5)
@@ -126,7 +128,7 @@ class TestNTK:
             flat = np.concatenate([row.reshape(5, -1) for row in rows.values()], 1).astype(float)
             expected += flat @ flat.T / 2
         data = nngp.Data(images[:2], np.zeros(2, int), images[2:], np.zeros(3, int), 2)
-        member = nngp.ntk_member(graph, arrays, data, dtype="float64", block=2)
+        member = nngp.ntk_member(graph, arrays, data, dtype="float64", block_size=2)
         assert member.train == pytest.approx(expected[:2, :2], rel=1e-5)
         assert member.val == pytest.approx(expected[2:, :2], rel=1e-4, abs=1e-5 * expected.max())
 
@@ -148,6 +150,37 @@ class TestNTK:
         expected = plain_accuracies(k_tt, k_vt, data.train_labels[:9], data.val_labels, REGULARIZERS)
         assert sweep.accuracies == pytest.approx(expected, abs=1e-12)
         assert isinstance(sweep, ridge.Sweep)
+
+
+def batch_of(data):
+    return np.concatenate([data.train, data.val]), np.concatenate([data.train_labels, data.val_labels])
+
+
+class TestEnsemble:
+    OPTIONS = proxies.Options(n_train=12, n_val=18, ensemble=2, regularizers=REGULARIZERS, init="tensorflow", seed=5)
+
+    @pytest.mark.parametrize("kernel", nngp.MEMBERS)
+    def test_of_a_batch_is_inference_with_its_members(self, graph, data, kernel):
+        found = proxies.evaluate(graph, {}, *batch_of(data), [kernel], self.OPTIONS)[kernel]
+        members = []
+        for index in range(2):
+            arrays = nngp.member_weights(graph, "tensorflow", derive_seed(5, "member", index), data.train)
+            members.append(nngp.MEMBERS[kernel](graph, arrays, data))
+        expected = nngp.infer(members, data, 12, 18, REGULARIZERS).accuracy
+        assert (found.status, found.bn) == ("ok", "inference")
+        assert found.score == pytest.approx(expected, abs=1e-12)
+        assert 0 < expected <= 1
+
+    def test_members_are_made_once_and_sweeps_are_kept(self, data, members):
+        asked = []
+        ensemble = nngp.Ensemble(lambda kernel, index: asked.append(index) or members[index], data, self.OPTIONS)
+        assert ensemble.accuracy("nngp") == ensemble.accuracy("nngp") == ensemble.sweep("nngp").accuracy
+        assert asked == [0, 1]
+        assert list(ensemble.sweeps) == ["nngp"]
+
+    def test_too_few_images_are_bad_input(self, graph, data):
+        with pytest.raises(InputError, match=r"Received: 30. Needed: 100 \+ 500"):
+            proxies.evaluate(graph, {}, *batch_of(data), ["nngp"])
 
 
 def test_seeds_are_those_of_scoring():

@@ -14,6 +14,7 @@ import spaces
 from spaces.base import Space
 from tests.conftest import ROOT
 from tfnas.errors import InputError
+from tfnas.networks import flops
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,11 +26,13 @@ class _Case:
         bad: strings that are no architecture, with the words that must tell why.
         single: mutation makes one change or none, and neighbours are all that one change gives. Elsewhere mutation
             may make several, and only one neighbour of each network counts.
+        residual: residual connections are defined.
     """
 
     network: dict
     bad: dict
     single: bool = True
+    residual: bool = True
 
 
 _CASES = {
@@ -78,6 +81,7 @@ _CASES = {
             "8:8:8:8:-8": "'-8'",
             "8:8:8:8:x": "'x'",
         },
+        residual=False,
     ),
 }
 _IMAGE = {"classes": 3, "input_shape": (8, 8, 1)}
@@ -208,6 +212,16 @@ class TestViews:
         assert codes[0].ndim == 1
         assert len({code.tobytes() for code in codes}) == len(samples)
 
+    def test_residual_connections(self, name, space, samples):
+        if not _CASES[name].residual:
+            with pytest.raises(InputError, match=f"not defined in this space. Received: space '{name}'"):
+                space.residual_connections(samples[0])
+            return
+        counts = [space.residual_connections(arch) for arch in samples]
+        assert {type(count) for count in counts} == {int}
+        assert min(counts) >= 0
+        assert len(set(counts)) > 1
+
 
 class TestNetworks:
     def test_models_of_every_flavour(self, space, samples, tiny):
@@ -249,6 +263,21 @@ class TestNetworks:
             thin = space.layer_graph(arch, width=space.min_width, **_IMAGE)
             assert thin.count_params() <= space.layer_graph(arch, **_IMAGE).count_params()
 
+    def test_sizes_are_those_of_the_layers(self, space, samples, tiny):
+        for settings in ({}, tiny):
+            found = space.sizes(samples[:5], **settings)
+            for row, arch in zip(found.itertuples(index=False), samples, strict=False):
+                graph = space.layer_graph(arch, **settings)
+                assert row.params == graph.count_params()
+                assert (row.forward, row.others) == flops.forward_flops(graph)
+                assert row.gradient == flops.gradient_flops(graph)
+            again = space.sizes([str(arch) for arch in samples[:5]], **settings)
+            assert again.equals(found)
+            assert again.index.tolist() == [str(arch) for arch in samples[:5]]
+        assert space.sizes([]).shape == (0, 4)
+        with pytest.raises(InputError, match="'widht'"):
+            space.sizes(samples, widht=3)
+
     def test_settings(self, space, samples):
         assert space.config() == space.published == space.config(depth=None, flavour=None)
         config = space.config(classes=7, input_shape=[16, 16, 1], bn_momentum=0.5, bn_epsilon=0.1)
@@ -281,14 +310,6 @@ class TestNetworks:
 
 
 class TestRegistry:
-    def test_unknown_name_lists_all(self):
-        with pytest.raises(InputError, match=rf"Received: 'nasbench'\. Allowed: {', '.join(_CASES)}$"):
-            spaces.get("nasbench")
-
-    def test_names_are_taken_once(self):
-        with pytest.raises(ValueError, match="'nasbench201' is registered already, by NASBench201"):
-            spaces.register(spaces.get("nasbench201"))
-
     def test_name_is_the_key(self, name, space):
         assert isinstance(space, Space)
         assert space.name == name

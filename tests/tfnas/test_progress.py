@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from tfnas import environment, progress
+from tfnas import progress
+from tfnas.errors import InputError
 
 
 class Terminal(io.StringIO):
@@ -59,11 +60,8 @@ def test_a_terminal_gets_a_bar_with_count_and_rate():
     assert "/s" in text
 
 
-def test_the_environment_names_versions_without_importing_them():
-    import importlib.metadata
-
-    found = environment.describe()
-    assert found["packages"]["numpy"] == importlib.metadata.version("numpy")
-    assert found["packages"]["tfnas"]
-    assert found["cores"] >= 1
-    assert environment.version("no-such-package-at-all") == ""
+def test_bad_input_is_told_alone():
+    log = io.StringIO()
+    with pytest.raises(InputError), progress.Progress("networks", 10, stream=log):
+        raise InputError("one line")
+    assert log.getvalue() == ""

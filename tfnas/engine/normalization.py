@@ -23,9 +23,9 @@ from typing import Any
 import tensorflow as tf
 
 from tfnas.engine.plan import Layer
+from tfnas.engine.signature import Params, Statistics
 
 Tensor = Any
-BN_MODES = ("inference", "example", "batch")
 
 
 @dataclasses.dataclass
@@ -113,27 +113,34 @@ class Normalized:
         return tf.add_n(parts), inner
 
 
+def on_moving_statistics(layer: Layer, mode: str) -> bool:
+    """Whether a BN layer normalises by constants in a BN mode."""
+    return mode == "inference" and layer["moving"]
+
+
 def statistics_axes(layer: Layer, mode: str, rank: int) -> tuple[int, ...] | None:
-    if mode == "inference" and layer["moving"]:
+    """Axes over which inputs of a rank share statistics; None: they are constants."""
+    if on_moving_statistics(layer, mode):
         return None
     return tuple(range(1, rank - 1)) if mode == "example" else tuple(range(rank - 1))
 
 
-def statistics(layer: Layer, params: dict[str, Tensor], x: Tensor, mode: str) -> tuple[Tensor, Tensor]:
+def statistics(layer: Layer, params: Params, x: Tensor, mode: str) -> Statistics:
     """Mean and biased variance, broadcastable to x [N, ..., C]."""
     axes = statistics_axes(layer, mode, len(x.shape))
     if axes is None:
-        return params["moving_mean"], params["moving_variance"]
+        return Statistics(params.moving_mean, params.moving_variance)
     mean = tf.reduce_mean(x, axes, keepdims=True)
-    return mean, tf.reduce_mean(by_channel(tf.math.squared_difference, x, mean), axes, keepdims=True)
+    variance = tf.reduce_mean(by_channel(tf.math.squared_difference, x, mean), axes, keepdims=True)
+    return Statistics(mean, variance)
 
 
-def normalize(
-    layer: Layer, params: dict[str, Tensor], x: Tensor, stats: tuple[Tensor, Tensor], mode: str, jit: bool
-) -> Normalized:
+def normalize(layer: Layer, params: Params, x: Tensor, stats: Statistics, mode: str, jit: bool) -> Normalized:
+    """A BN layer on x [N, ..., C] in a BN mode, in a kernel that is or is not compiled with XLA."""
     axes = statistics_axes(layer, mode, len(x.shape))
     fused = axes == (0, 1, 2) and x.dtype == tf.float32 and not jit and _on_cpu()
-    return Normalized(x, *stats, params.get("gamma", 1), layer["epsilon"], axes, fused)
+    gamma = 1 if params.gamma is None else params.gamma
+    return Normalized(x, stats.mean, stats.variance, gamma, layer["epsilon"], axes, fused)
 
 
 @functools.cache
@@ -141,12 +148,11 @@ def _on_cpu() -> bool:
     return all(device.device_type == "CPU" for device in tf.config.list_logical_devices())
 
 
-def forward(layer: Layer, params: dict[str, Tensor], x: Tensor, stats: tuple[Tensor, Tensor]) -> Tensor:
+def forward(layer: Layer, params: Params, x: Tensor, stats: Statistics) -> Tensor:
     """Output as x a + b, the arithmetic of Keras and PyTorch: others flip ReLUs whose input is round-off."""
-    mean, variance = stats
-    scale = tf.math.rsqrt(variance + layer["epsilon"])
-    scale = scale * params["gamma"] if "gamma" in params else scale
-    shift = params["beta"] - mean * scale if "beta" in params else -mean * scale
+    scale = tf.math.rsqrt(stats.variance + layer["epsilon"])
+    scale = scale if params.gamma is None else scale * params.gamma
+    shift = -stats.mean * scale if params.beta is None else params.beta - stats.mean * scale
     return by_channel(tf.add, by_channel(tf.multiply, x, scale), shift)
 
 

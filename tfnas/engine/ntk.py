@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
-from tfnas.engine.network import Network
+from tfnas.engine.network import Forward, Network
+from tfnas.engine.reducers import Gram
 from tfnas.errors import unknown
 
-KERNELS = ("sum_logits", "trace", "full")
+TANGENT_KERNELS = ("sum_logits", "trace", "full")
 
 
 def block_slices(count: int, block: int) -> list[slice]:
@@ -38,10 +38,10 @@ def tangent_kernel(
     Raises:
         InputError: an unknown kernel.
     """
-    if kernel not in KERNELS:
-        raise unknown("kernel", kernel, KERNELS)
-    gram = _coupled_gram if network.couples_examples(bn) else _independent_gram
-    return gram(network, np.asarray(images), bn, kernel, params, block)
+    if kernel not in TANGENT_KERNELS:
+        raise unknown("tangent kernel", kernel, TANGENT_KERNELS)
+    compute = _coupled_gram if network.couples_examples(bn) else _independent_gram
+    return compute(network, np.asarray(images), bn, kernel, params, block)
 
 
 def _cotangents(kernel: str, classes: int) -> np.ndarray:
@@ -67,28 +67,19 @@ def _independent_gram(
         if first == second and len(slices) > 1:
             continue  # the diagonal comes with the pairs
         members = np.unique(np.r_[first, second])
-        gram[np.ix_(members, members)] = _gram_of(network, images[members], bn, cotangents[members], params)
+        gram[np.ix_(members, members)] = _gram_of(network, images[members], bn, cotangents[members], params, Gram())
     return gram
 
 
 def _gram_of(
-    network: Network,
-    images: np.ndarray,
-    bn: str,
-    cotangents: np.ndarray,
-    params: str,
-    *,
-    reducer: str = "gram",
-    anchors: int = 0,
+    network: Network, images: np.ndarray, bn: str, cotangents: np.ndarray, params: str, gram: Gram
 ) -> np.ndarray:
     """Sum over passes of the Gram matrices of gradients, cotangents [N, passes, classes]."""
     run = network.forward(images, bn, dead_branches=False)
     grams = []
     for i in range(cotangents.shape[1]):
-        pulled = network.backward(
-            run, cotangents[:, i], form="example", params=params, reducer=reducer, anchors=anchors
-        )
-        grams.append(sum(value.numpy() for value in pulled.reduced.values()))
+        by_chain = network.example_gradients(run, cotangents[:, i], gram, params=params)
+        grams.append(sum(value.numpy() for value in by_chain.values()))
     return sum(grams)
 
 
@@ -112,7 +103,7 @@ def _coupled_gram(network: Network, images: np.ndarray, bn: str, kernel: str, pa
     return gram
 
 
-def _row_blocks(network: Network, run: Any, group: np.ndarray, params: str, slices: list[slice]) -> Iterator[tuple]:
+def _row_blocks(network: Network, run: Forward, group: np.ndarray, params: str, slices: list[slice]) -> Iterator[tuple]:
     for i, first in enumerate(slices):
         rows = _rows(network, run, group, params, first)
         yield first, first, rows, rows
@@ -120,14 +111,14 @@ def _row_blocks(network: Network, run: Any, group: np.ndarray, params: str, slic
             yield first, second, rows, _rows(network, run, group, params, second)
 
 
-def _rows(network: Network, run: Any, group: np.ndarray, params: str, examples: slice) -> dict[str, np.ndarray]:
+def _rows(network: Network, run: Forward, group: np.ndarray, params: str, examples: slice) -> dict[str, np.ndarray]:
     """Gradients [examples * cotangents, size] of each parameter, float64."""
     rows: dict[str, list[np.ndarray]] = {}
     for example in range(examples.start, examples.stop):
         for one in group:
             cotangent = np.zeros((run.batch, len(one)))
             cotangent[example] = one
-            for key, value in network.backward(run, cotangent, params=params).params.items():
+            for key, value in network.gradients(run, cotangent, params=params).params.items():
                 rows.setdefault(key, []).append(value.numpy().ravel().astype(np.float64))
     return {key: np.stack(values) for key, values in rows.items()}
 
@@ -147,10 +138,11 @@ def train_val_kernels(
     """
     count = len(train)
     cotangents = _cotangents(kernel, network.graph.num_classes)
+    # Products in the precision of the gradients cost a fourth, and their round-off is far below that of a ridge.
+    gram = Gram(anchors=count, exact=False)
     rows = []
     for part in block_slices(len(val), block):
         images = np.concatenate([train, val[part]])
         of_each = np.broadcast_to(cotangents, (len(images), *cotangents.shape))
-        # Products in the precision of the gradients cost a fourth, and their round-off is far below that of a ridge.
-        rows.append(_gram_of(network, images, bn, of_each, "all", reducer="quick_gram", anchors=count))
+        rows.append(_gram_of(network, images, bn, of_each, "all", gram))
     return rows[0][:, :count], np.concatenate([row[:, count:].T for row in rows])

@@ -36,13 +36,20 @@ class Layer:
     def has_kernel(self) -> bool:
         return self.op in WEIGHT_OPS
 
+    @property
+    def is_relu(self) -> bool:
+        return self.op == "activation" and self["kind"] == "relu"
+
+
+Layers = tuple[Layer, ...]
+
 
 @dataclasses.dataclass(frozen=True)
 class Chain:
     """Consecutive nodes run as one kernel; only the first may read several values."""
 
     nodes: tuple[Node, ...]
-    layers: tuple[Layer, ...]
+    layers: Layers
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -52,29 +59,46 @@ class Chain:
     def output(self) -> str:
         return self.nodes[-1].name
 
-    @property
+    @functools.cached_property
+    def is_alias(self) -> bool:
+        """Whether it is an alias: these are chains of their own, which no kernel runs."""
+        return self.layers[0].op in ALIASES
+
+    @functools.cached_property
     def is_linear(self) -> bool:
         """Whether derivatives need none of the chain's inputs."""
         return all(layer.op in LINEAR_OPS for layer in self.layers)
 
+    @functools.cached_property
+    def kernel_node(self) -> str:
+        """Name of the layer with a kernel, "" if there is none."""
+        return next((node.name for node in self.nodes if node.op in WEIGHT_OPS), "")
 
-# Layers without parameters that are linear in their inputs.
-LINEAR_OPS = frozenset(
-    {
-        "add",
-        "avg_pool",
-        "concat",
-        "crop",
-        "flatten",
-        "global_avg_pool",
-        "identity",
-        "pad",
-        "reshape",
-        "slice_channels",
-        "subsample",
-        "zero",
-    }
-)
+    @functools.cached_property
+    def has_later_relu(self) -> bool:
+        """Whether a ReLU reads another layer of the chain."""
+        return any(layer.is_relu for layer in self.layers[1:])
+
+    @functools.cached_property
+    def params(self) -> frozenset[str]:
+        """Names of the parameters that its layers have."""
+        return frozenset(name for layer in self.layers for name, _ in layer.params)
+
+
+# Layers that hand values on and compute nothing of their own; `tfnas.engine.walk` knows how.
+ALIASES = frozenset({"add", "identity", "zero"})
+# Layers without parameters that are linear in their inputs (`pad` is affine).
+LINEAR_OPS = ALIASES | {
+    "avg_pool",
+    "concat",
+    "crop",
+    "flatten",
+    "global_avg_pool",
+    "pad",
+    "reshape",
+    "slice_channels",
+    "subsample",
+}
 
 
 @functools.lru_cache(maxsize=256)
@@ -114,8 +138,8 @@ def _continues(chain: list[Node], node: Node, graph: Graph) -> bool:
     last = chain[-1]
     if len(graph.consumers[last.name]) != 1 or last.name in (graph.output, graph.features):
         return False
-    # `zero` and `identity` are aliases that the engine never computes; an add is shared by many kinds of successors.
-    if {last.op, node.op} & {"zero", "identity", "add"}:
+    # Aliases are not computed at all, and an add has many kinds of successors.
+    if {last.op, node.op} & ALIASES:
         return False
     ops = [member.op for member in chain]
     has_kernel = any(op in WEIGHT_OPS for op in ops)

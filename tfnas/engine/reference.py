@@ -16,9 +16,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfnas.engine.normalization import BN_MODES
 from tfnas.errors import InputError, unknown
 from tfnas.networks.keras_layers import BatchStatisticsNormalization
+from tfnas.networks.modes import BN_MODES
 
 Tensor = Any
 

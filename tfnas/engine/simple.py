@@ -6,30 +6,14 @@ Gradients come from TensorFlow's tape inside the traced kernel, where whatever t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from tfnas.engine.plan import LINEAR_OPS, Layer
+from tfnas.networks.activations import ACTIVATIONS
 
 Tensor = Any
-
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": tf.nn.relu,
-    "relu6": tf.nn.relu6,
-    "hard_swish": keras.ops.hard_swish,
-    "hard_sigmoid": keras.ops.hard_sigmoid,
-    "swish": lambda x: x * tf.sigmoid(x),  # tf.nn.swish has a custom gradient without a second derivative
-    "sigmoid": tf.sigmoid,
-    "tanh": tf.tanh,
-    "gelu": lambda x: keras.ops.gelu(x, approximate=False),
-    "elu": tf.nn.elu,
-    "leaky_relu": keras.ops.leaky_relu,
-}
-# Slopes are constant between kinks, so second derivatives vanish.
-_PIECEWISE_LINEAR = frozenset({"relu", "relu6", "hard_sigmoid", "leaky_relu"})
 
 
 def apply(layer: Layer, inputs: list[Tensor]) -> Tensor:
@@ -37,9 +21,7 @@ def apply(layer: Layer, inputs: list[Tensor]) -> Tensor:
     x = inputs[0]
     match layer.op:
         case "activation":
-            return _ACTIVATIONS[layer["kind"]](x)
-        case "add":
-            return tf.add_n(inputs)
+            return ACTIVATIONS[layer["kind"]](x)
         case "avg_pool" | "max_pool":
             pool = tf.nn.avg_pool2d if layer.op == "avg_pool" else tf.nn.max_pool2d
             return pool(x, layer["size"], layer["strides"], layer["padding"].upper())
@@ -52,8 +34,6 @@ def apply(layer: Layer, inputs: list[Tensor]) -> Tensor:
             return tf.reshape(x, [-1, *layer.shape])
         case "global_avg_pool":
             return tf.reduce_mean(x, [1, 2])
-        case "identity":
-            return x
         case "multiply":
             return x * inputs[1]
         case "pad":
@@ -63,8 +43,6 @@ def apply(layer: Layer, inputs: list[Tensor]) -> Tensor:
             return x[..., : layer["channels"]]
         case "subsample":
             return x[:, :: layer["strides"], :: layer["strides"], :]
-        case "zero":
-            return tf.zeros_like(x)
     raise AssertionError(f"no kernel for {layer.op}")
 
 
@@ -119,8 +97,9 @@ def _max_pool_tangent(layer: Layer, x: Tensor, u: Tensor) -> Tensor:
 def backward_tangent(layer: Layer, inputs: list[Tensor], us: list[Tensor], dy: Tensor, dy_dot: Tensor) -> list[Tensor]:
     """Tangents of :func:`backward` when the inputs move along `us` and dy along dy_dot."""
     along_cotangent = backward(layer, inputs, dy_dot)
-    kinked = layer.op in LINEAR_OPS | {"max_pool"} or (layer.op == "activation" and layer["kind"] in _PIECEWISE_LINEAR)
-    if kinked:
+    if layer.op in LINEAR_OPS | {"max_pool"}:
+        return along_cotangent
+    if layer.op == "activation" and ACTIVATIONS[layer["kind"]].piecewise_linear:
         return along_cotangent
     # The Hessian of <apply(x), dy> is symmetric, so its product with u is the gradient of <backward(x, dy), u>.
     with tf.GradientTape(watch_accessed_variables=False) as tape:

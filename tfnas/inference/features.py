@@ -18,8 +18,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfnas.engine import Network, kernels
-from tfnas.engine.plan import make_chains
+from tfnas.engine import Network
 from tfnas.errors import InputError
 from tfnas.networks.builder import GraphBuilder
 from tfnas.networks.graph import Graph, Node
@@ -58,7 +57,7 @@ def calibrate(
     run = network.forward(images, "batch", keep=False, statistics=True)
     moved = dict(weights)
     changed = []
-    for name, statistics in network.batch_statistics(run).items():
+    for name, statistics in run.statistics.items():
         kept = graph.by_name[name]["momentum"] if momentum is None else momentum
         for param, value in zip(("moving_mean", "moving_variance"), statistics, strict=True):
             key = f"{name}.{param}"
@@ -161,13 +160,8 @@ def forward(graph: Graph, weights: Mapping[str, Tensor], images: Tensor) -> Tens
 
     The cached kernels of the engine are called within the trace; what the features do not need is pruned.
     """
-    options = kernels.Options(bn="inference", save="nothing")
-    values = {graph.nodes[0].name: images}
-    for chain in make_chains(graph):
-        parameters = [weights[key] for node in chain.nodes for key in node.param_keys()]
-        arguments = [values[name] for name in chain.inputs] + parameters
-        (values[chain.output],) = kernels.call("forward", chain.layers, options, arguments)
-    return values[graph.features]
+    network = Network(graph, weights, dtype=images.dtype.name)
+    return network.forward(images, "inference", keep=False).values[graph.features]
 
 
 class _Replicas:

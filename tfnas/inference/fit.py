@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from tfnas.errors import InputError
-from tfnas.inference import checks
+from tfnas.inference import REGULARIZERS, checks
 
-REGULARIZERS = tuple(np.logspace(-7.0, 2.0, 20).tolist())
 MEMORY_BUDGET = 2 << 30
 
 # Eigenvalues below this share of the largest are rounding. Those of Gram matrices of known rank stayed below 2 eps at

@@ -28,8 +28,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfnas.errors import InputError
-from tfnas.inference import checks
-from tfnas.inference.fit import MEMORY_BUDGET, REGULARIZERS, ROUNDING, Fit, fit_features, fit_kernel
+from tfnas.inference import REGULARIZERS, checks
+from tfnas.inference.fit import MEMORY_BUDGET, ROUNDING, Fit, fit_features, fit_kernel
 
 
 @dataclasses.dataclass(frozen=True)

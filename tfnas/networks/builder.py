@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tfnas.networks.graph import ACTIVATIONS, Graph, Node, Shape
+from tfnas.networks.activations import ACTIVATIONS
+from tfnas.networks.graph import Graph, Node, Shape
 
 
 class GraphBuilder:
@@ -220,6 +221,8 @@ def with_input_shape(graph: Graph, input_shape: Shape) -> Graph:
     Raises:
         ValueError: the images are too small.
     """
+    if tuple(input_shape) == graph.input_shape:
+        return graph
     builder = GraphBuilder(input_shape)
     for node in graph.nodes[1:]:
         builder.copy(node, node.inputs)

@@ -20,7 +20,6 @@ Shape = tuple[int, ...]
 
 # Layers whose kernels the pruning literature calls "weights".
 WEIGHT_OPS = frozenset({"conv", "depthwise_conv", "dense"})
-ACTIVATIONS = ("relu", "relu6", "hard_swish", "hard_sigmoid", "swish", "sigmoid", "tanh", "gelu", "elu", "leaky_relu")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""What Keras calls the activations of graphs, and layers for the few operations that it has no layer for.
+"""Keras layers for the few operations of graphs that Keras has no layer for.
 
-The layers are saved with a model; import this module (or `tfnas.networks.keras_model`) before loading it again.
+They are saved with a model; import this module (or `tfnas.networks.keras_model`) before loading it again.
 """
 
 from __future__ import annotations
@@ -9,21 +9,6 @@ from typing import Any
 
 import keras
 from keras import ops
-
-# Graph name of an activation and the Keras function of the same computation, with its default constants: slope 0.2
-# for leaky_relu, alpha 1 for elu, the exact gelu.
-ACTIVATIONS = {
-    "relu": keras.activations.relu,
-    "relu6": keras.activations.relu6,
-    "hard_swish": keras.activations.hard_silu,
-    "hard_sigmoid": keras.activations.hard_sigmoid,
-    "swish": keras.activations.silu,
-    "sigmoid": keras.activations.sigmoid,
-    "tanh": keras.activations.tanh,
-    "gelu": keras.activations.gelu,
-    "elu": keras.activations.elu,
-    "leaky_relu": keras.activations.leaky_relu,
-}
 
 _register = keras.saving.register_keras_serializable(package="tfnas")
 

@@ -13,8 +13,9 @@ import numpy as np
 from keras import layers
 
 from tfnas.errors import InputError
+from tfnas.networks.activations import ACTIVATIONS
 from tfnas.networks.graph import Graph, Node
-from tfnas.networks.keras_layers import ACTIVATIONS, BatchStatisticsNormalization, ConstantPadding2D, SliceChannels
+from tfnas.networks.keras_layers import BatchStatisticsNormalization, ConstantPadding2D, SliceChannels
 
 
 def to_keras(graph: Graph, weights: Mapping[str, np.ndarray]) -> keras.Model:
@@ -98,7 +99,7 @@ _LAYERS: dict[str, Callable[[Node], keras.layers.Layer]] = {
     "depthwise_conv": _depthwise_conv,
     "dense": lambda n: layers.Dense(n.shape[-1], use_bias=n["use_bias"], name=n.name),
     "batch_norm": _batch_norm,
-    "activation": lambda n: layers.Activation(ACTIVATIONS[n["kind"]], name=n.name),
+    "activation": lambda n: layers.Activation(ACTIVATIONS[n["kind"]].keras_function, name=n.name),
     "max_pool": lambda n: layers.MaxPooling2D(n["size"], n["strides"], n["padding"], name=n.name),
     "avg_pool": lambda n: layers.AveragePooling2D(n["size"], n["strides"], n["padding"], name=n.name),
     "global_avg_pool": lambda n: layers.GlobalAveragePooling2D(name=n.name),

@@ -14,9 +14,10 @@ import numpy as np
 from keras import layers
 
 from tfnas.errors import InputError
+from tfnas.networks.activations import ACTIVATIONS
 from tfnas.networks.builder import GraphBuilder
 from tfnas.networks.graph import Graph
-from tfnas.networks.keras_layers import ACTIVATIONS, BatchStatisticsNormalization, ConstantPadding2D, SliceChannels
+from tfnas.networks.keras_layers import BatchStatisticsNormalization, ConstantPadding2D, SliceChannels
 
 
 def from_keras(model: keras.Model) -> tuple[Graph, dict[str, np.ndarray]]:
@@ -129,7 +130,7 @@ class _Reader:
         if function is keras.activations.linear:
             return self.builder.identity(name, x) if isinstance(layer, layers.Activation) else x
         for kind, known in ACTIVATIONS.items():
-            if function is known:
+            if function is known.keras_function:
                 return self.builder.activation(name, x, kind)
         label = getattr(function, "__name__", repr(function))
         raise _refusal(layer, f"has activation {label!r}", ", ".join(ACTIVATIONS))

@@ -1,8 +1,9 @@
 """Records of scored architectures, in immutable Parquet part files.
 
-A folder of records holds files `part-<shard>-<number>.parquet`, each written whole or not at all and never touched
-again. A run that is killed loses at most the records it had not flushed; starting it again skips what is there. Shards
-write parts of their own and merge by being read together. Local paths and gs:// addresses both work.
+A folder of records holds files `part-<shard>-<writer>-<number>.parquet`, each written whole or not at all and never
+touched again. The writer's name is drawn anew by each, so that any number of them may write to one folder at a time. A
+run that is killed loses at most the records it had not flushed; starting it again skips what is there. Parts merge by
+being read together. Local paths and gs:// addresses both work.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import re
+import secrets
 import time
 from collections.abc import Iterable, Mapping
 from types import TracebackType
@@ -49,7 +50,6 @@ HOST = ("seconds", "tfnas_version", "tensorflow_version", "keras_version", "devi
 
 _SCHEMA_VERSION = "2"
 _MARK = b"tfnas.records"
-_PART = re.compile(r"part-(?P<shard>.+)-(?P<number>\d+)\.parquet")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Writer:
 
     Args:
         folder: made if needed; other writers may use it at the same time.
-        shard: name of this writer's part files; two writers at work at one time must differ in it.
+        shard: shown in the names of this writer's part files.
         every: flush once this many records wait.
         seconds: flush once this long has passed since the last flush.
     """
@@ -124,8 +124,9 @@ class Writer:
         self._waiting: list[Record] = []
         self._flushed = time.monotonic()
         self.folder.mkdir(parents=True, exist_ok=True)
-        names = [_PART.fullmatch(path.name) for path in self.folder.iterdir()]
-        self._number = 1 + max((int(name["number"]) for name in names if name and name["shard"] == shard), default=-1)
+        # In the order in which runs were started; the draw keeps apart those of one second.
+        self._name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}{secrets.token_hex(4)}"
+        self._number = 0
 
     def add(self, records: Iterable[Record]) -> None:
         """Takes records that belong together (all of one network): they land in the same part."""
@@ -147,10 +148,10 @@ class Writer:
         buffer = io.BytesIO()
         rows = [dataclasses.asdict(record) for record in self._waiting]
         parquet.write_table(pa.Table.from_pylist(rows, schema=_schema()), buffer, write_page_checksum=True)
-        while (path := self.folder / f"part-{self.shard}-{self._number:05d}.parquet").exists():
-            self._number += 1
-        files.write_atomic(path, buffer.getvalue())
+        path = self.folder / f"part-{self.shard}-{self._name}-{self._number:05d}.parquet"
+        # Counted first: who is interrupted between writing and noting it writes again, under another name.
         self._number += 1
+        files.write_atomic(path, buffer.getvalue(), replace=False)
         self._waiting.clear()
         self._flushed = time.monotonic()
 
@@ -167,8 +168,8 @@ def read(folder: epath.PathLike, *, stable: bool = False) -> pd.DataFrame:
     """All records of a folder, sorted by key.
 
     Of several records with one key the first wins, by the order of part names; but a failure (oom, error) yields to a
-    score. Files that cannot be read as records
-    are skipped and left alone; `frame.attrs["skipped"]` has one line for each.
+    score. Files that cannot be read as records are skipped and left alone; `frame.attrs["skipped"]` has one line for
+    each.
 
     Args:
         folder: local path or gs:// address; missing or empty gives an empty frame.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 from typing import TYPE_CHECKING
 
@@ -48,3 +49,12 @@ def resolve(path: epath.PathLike) -> epath.Path:
     if file.is_dir():
         raise errors.InputError(f"Not a table but a folder: {file}. Give the path of a CSV or Parquet file")
     return file
+
+
+def is_same_file(path: epath.PathLike, other: epath.PathLike) -> bool:
+    """Whether writing to `other` would replace the table `path`, by whatever names the two go."""
+    from etils import epath
+
+    first = epath.Path(embedded(str(path)) if str(path) in embedded_names() else path)
+    second = epath.Path(other)
+    return first == second or (os.path.exists(first) and os.path.exists(second) and os.path.samefile(first, second))

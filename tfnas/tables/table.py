@@ -6,11 +6,12 @@ object with the version of this form, a checksum of the content, the unit of eac
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from tfnas import errors
@@ -18,6 +19,7 @@ from tfnas.tables.paths import resolve
 
 if TYPE_CHECKING:  # pandas and etils take their time to import: only what reads or writes pays for them
     import pandas as pd
+    import pyarrow as pa
     from etils import epath
 
 SCHEMA_VERSION = 1
@@ -33,7 +35,7 @@ class Table:
         frame: column `arch` (canonical strings, unique) and the values.
         units: unit of each value column, e.g. {"accuracy": "percent"}.
         provenance: where the numbers come from: command, source, licence.
-        space: name of the search space.
+        space: name of the search space; "" where it is not known.
         facts: further text, e.g. {"dataset": "digits"}.
     """
 
@@ -56,14 +58,14 @@ def write(table: Table, path: epath.PathLike) -> str:
 
     from tfnas import files
 
-    columns = _values_of(table.frame)
-    if stray := sorted(set(table.units) - set(columns)):
-        raise errors.InputError(f"Units for columns that are not there. Received: {stray}. Columns: {columns}")
+    values = _values_of(table.frame)
+    if stray := sorted(set(table.units) - set(values)):
+        raise errors.InputError(f"Units for columns that are not there. Received: {stray}. Columns: {values}")
     header = {
         "schema_version": SCHEMA_VERSION,
         "space": table.space,
         "provenance": table.provenance,
-        "units": {column: table.units.get(column, _UNKNOWN_UNIT) for column in columns},
+        "units": {column: table.units.get(column, _UNKNOWN_UNIT) for column in values},
         "facts": dict(table.facts),
     }
     header["sha256"] = checksum(table.frame, header)
@@ -86,7 +88,6 @@ def read(path: epath.PathLike) -> Table:
         InputError: no such file, not a table of this form, another version of it, or content that does not match its
             checksum.
     """
-    path = resolve(path)
     frame, header = read_any(path)
     if header is None:
         raise errors.InputError(
@@ -122,28 +123,25 @@ def checksum(frame: pd.DataFrame, header: Mapping[str, object]) -> str:
     return digest.hexdigest()
 
 
-def read_any(path: epath.Path) -> tuple[pd.DataFrame, dict | None]:
+def read_any(path: epath.PathLike) -> tuple[pd.DataFrame, dict | None]:
     """Content of a CSV or Parquet file, and the header if it is of the common form.
 
+    Args:
+        path: file, or the name of an embedded table.
+
     Raises:
-        InputError: a file of another kind, torn, damaged, or of another version of the common form.
+        InputError: no such file, a file of another kind, torn, damaged, or of another version of the common form.
     """
     import pandas as pd
-    import pyarrow as pa
     from pyarrow import parquet
 
-    suffix = path.suffix.lower()
-    if suffix not in (".csv", ".parquet"):
-        raise errors.InputError(f"Tables are .csv or .parquet files. Received: {path}")
-    try:
-        if suffix == ".csv":
+    path = resolve(path)
+    with _reading(path):
+        if _suffix(path) == ".csv":
             return pd.read_csv(io.BytesIO(path.read_bytes()), low_memory=False), None
         arrow = parquet.read_table(io.BytesIO(path.read_bytes()))
-        mark = (arrow.schema.metadata or {}).get(_MARK)
-        header = None if mark is None else json.loads(mark)
+        header = _header(arrow.schema)
         frame = arrow.to_pandas()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise errors.InputError(f"Cannot read {path}: {errors.first_line(error)}") from error
     if header is not None:
         if header.get("schema_version") != SCHEMA_VERSION:
             raise errors.InputError(
@@ -152,6 +150,66 @@ def read_any(path: epath.Path) -> tuple[pd.DataFrame, dict | None]:
         if checksum(frame, header) != header.get("sha256"):
             raise errors.InputError(f"{path} is damaged: its content does not match its checksum. Get or make it again")
     return frame, header
+
+
+def columns(path: epath.PathLike) -> list[str]:
+    """Names of the columns of a CSV or Parquet file, without reading their values.
+
+    Args:
+        path: file, or the name of an embedded table.
+
+    Raises:
+        InputError: no such file, a file of another kind, or one that cannot be read.
+    """
+    import pandas as pd
+    from pyarrow import parquet
+
+    path = resolve(path)
+    with _reading(path), path.open("rb") as file:
+        return list(pd.read_csv(file, nrows=0) if _suffix(path) == ".csv" else parquet.read_schema(file).names)
+
+
+def recorded_space(path: epath.PathLike) -> str:
+    """The search space that a table of the common form names; "" for any other file. Values are not read.
+
+    Args:
+        path: file, or the name of an embedded table.
+
+    Raises:
+        InputError: as `columns`.
+    """
+    from pyarrow import parquet
+
+    path = resolve(path)
+    if _suffix(path) == ".csv":
+        return ""
+    with _reading(path), path.open("rb") as file:
+        return (_header(parquet.read_schema(file)) or {}).get("space", "")
+
+
+def _suffix(path: epath.Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".parquet"):
+        raise errors.InputError(f"Tables are .csv or .parquet files. Received: {path}")
+    return suffix
+
+
+def _header(schema: pa.Schema) -> dict | None:
+    mark = (schema.metadata or {}).get(_MARK)
+    return None if mark is None else json.loads(mark)
+
+
+@contextlib.contextmanager
+def _reading(path: epath.Path) -> Iterator[None]:
+    """What the readers of CSV and Parquet raise, in one line."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except errors.InputError:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise errors.InputError(f"Cannot read {path}: {errors.first_line(error)}") from error
 
 
 def _values_of(frame: pd.DataFrame) -> list[str]:

@@ -9,11 +9,11 @@ import pytest
 import tensorflow as tf
 
 from tests.engine_cases import CASES, SLOW, Case, cotangents, images
-from tfnas.engine import kernels, reference
-from tfnas.engine.normalization import BN_MODES
+from tfnas.engine import Gram, Reducer, Rows, SignSums, reference
 from tfnas.errors import InputError
-from tfnas.networks import graph as graph_lib
+from tfnas.networks.activations import ACTIVATIONS
 from tfnas.networks.builder import GraphBuilder
+from tfnas.networks.modes import BN_MODES
 
 EVERY_MODE = pytest.mark.parametrize("bn", BN_MODES)
 # Cases of the Jacobian that are not marked as slow: tracing it takes a second each.
@@ -65,16 +65,15 @@ def key_of(variable: keras.Variable) -> str:
     return variable.path.replace("/", ".")
 
 
-def reduced(case: Case, bn: str, reducer: str) -> dict:
-    return case.network.backward(forward(case, bn), cotangents(), form="example", params="all", reducer=reducer).reduced
+def reduced(case: Case, bn: str, reducer: Reducer) -> dict:
+    return case.network.example_gradients(forward(case, bn), cotangents(), reducer, params="all")
 
 
-def rows_by_chain(case: Case, gradients: dict[str, np.ndarray], params: str = "all") -> dict[str, np.ndarray]:
-    """Reference gradients laid out as the reducer `rows` does: [N, P] for each chain with parameters."""
+def rows_by_chain(case: Case, gradients: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Reference gradients laid out as `Rows` does: [N, P] for each chain with parameters."""
     found = {}
     for chain in case.network.chains:
-        wanted = kernels.wanted_params(chain.layers, kernels.Options("batch", "example", params))
-        keys = [f"{chain.nodes[position].name}.{param}" for position, param in wanted]
+        keys = [key for node in chain.nodes for key in node.param_keys() if ".moving_" not in key]
         if keys:
             found[chain.output] = np.concatenate([gradients[key].reshape(len(gradients[key]), -1) for key in keys], 1)
     return found
@@ -84,7 +83,7 @@ def test_cases_cover_every_layer():
     methods = {name for name in vars(GraphBuilder) if not name.startswith("_")} - {"shape", "finish", "copy"}
     nodes = [node for case in CASES.values() if case.name not in SLOW for node in case.graph.nodes]
     assert {node.op for node in nodes} == methods | {"input"}
-    assert {node["kind"] for node in nodes if node.op == "activation"} == set(graph_lib.ACTIVATIONS)
+    assert {node["kind"] for node in nodes if node.op == "activation"} == set(ACTIVATIONS)
 
 
 @EVERY_MODE
@@ -93,7 +92,7 @@ class TestAgainstKeras:
     def test_logits_and_gradients(self, case, bn):
         """Of the weights and of the images; in mode "example" the weights' alone, as sums over the loop."""
         run = forward(case, bn)
-        actual = case.network.backward(run, cotangents(), params="all", inputs=True)
+        actual = case.network.gradients(run, cotangents(), params="all").params
         x = tf.constant(images())
         variables = case.model.trainable_variables
         with tf.GradientTape() as tape:
@@ -105,11 +104,11 @@ class TestAgainstKeras:
         else:
             sources = [x, *(variable.value for variable in variables)]
             by_x, *values = tape.gradient(y, sources, tf.constant(cotangents()), unconnected_gradients="zero")
-            close(actual.inputs, by_x)
+            close(case.network.input_gradients(run, cotangents()), by_x)
             expected = {key_of(variable): value for variable, value in zip(variables, values, strict=True)}
-        assert expected.keys() >= actual.params.keys()
+        assert expected.keys() >= actual.keys()
         for key, value in expected.items():
-            close(actual.params.get(key, np.zeros(value.shape)), value)
+            close(actual.get(key, np.zeros(value.shape)), value)
 
 
 @cases_of_rows
@@ -120,23 +119,25 @@ class TestRowsOfSinglePasses:
     def test_rows(self, case, bn):
         if case.network.couples_examples(bn):
             with pytest.raises(ValueError, match="couples"):
-                case.network.backward(forward(case, bn), cotangents(), form="example", reducer="rows")
+                case.network.example_gradients(forward(case, bn), cotangents(), Rows())
             return
         expected = rows_by_chain(case, looped(case, bn))
-        actual = reduced(case, bn, "rows")
+        actual = reduced(case, bn, Rows())
         assert expected.keys() >= actual.keys()
         for chain, rows in expected.items():
             close(actual.get(chain, np.zeros_like(rows)), rows)
 
     def test_gram(self, case):
         """All inner products of the rows."""
-        grams = reduced(case, "example", "gram")
-        for chain, rows in rows_by_chain(case, looped(case, "example")).items():
-            close(grams.get(chain, np.zeros((len(rows), len(rows)))), rows @ rows.T)
+        for gram in (Gram(), Gram(exact=False), Gram(anchors=2)):
+            found = reduced(case, "example", gram)
+            for chain, rows in rows_by_chain(case, looped(case, "example")).items():
+                expected = rows[: gram.anchors or None] @ rows.T
+                close(found.get(chain, np.zeros_like(expected)), expected)
 
     def test_sign_sums(self, case):
         """Sums of the rows' signs; which weight comes where in a chain is left open."""
-        sums = reduced(case, "example", "sign_sums")
+        sums = reduced(case, "example", SignSums())
         for chain, rows in rows_by_chain(case, looped(case, "example")).items():
             actual = sums.get(chain, np.zeros(rows.shape[1]))
             assert len(actual) == rows.shape[1]
@@ -152,7 +153,7 @@ def test_rows_of_passes_each(case):
     expected = looped(case, "batch")
     run = forward(case, "batch")
     for i in range(len(images())):
-        row = case.network.backward(run, cotangents() * np.eye(len(images()))[:, [i]], params="all").params
+        row = case.network.gradients(run, cotangents() * np.eye(len(images()))[:, [i]], params="all").params
         for key, rows in expected.items():
             close(row.get(key, np.zeros(rows[i].shape)), rows[i])
 
@@ -212,7 +213,7 @@ def test_fisher(name, bn):
     with tf.GradientTape(persistent=True) as tape:
         *outputs, y = reference.logits(wide, images(), bn)
         total = tf.reduce_sum(y * cotangents())
-    actual = case.network.backward(forward(case, bn), cotangents(), fisher=True).fisher
+    actual = case.network.gradients(forward(case, bn), cotangents(), fisher=True).fisher
     assert actual.keys() == {node.name for node in nodes}
     for node, z in zip(nodes, outputs, strict=True):
         product = (z * tape.gradient(total, z)).numpy()  # zero at the pixels that a subsampling leaves out

@@ -8,11 +8,21 @@ import tensorflow as tf
 import spaces
 from tests.engine_cases import CASES, COUNT, cotangents, images, random_weights
 from tests.tfnas.engine.test_engine import close
-from tests.tfnas.engine.test_engine_second_order import direction, hessian_product
-from tfnas.engine import Network, block_outputs, cache_size, reference, tangent_kernel
-from tfnas.engine.normalization import BN_MODES
+from tests.tfnas.engine.test_engine_second_order import direction, product_along
+from tfnas.engine import (
+    Network,
+    Rows,
+    SignSums,
+    block_outputs,
+    cache_size,
+    hessian_product,
+    reference,
+    tangent_kernel,
+)
 from tfnas.errors import InputError
+from tfnas.networks.builder import GraphBuilder
 from tfnas.networks.keras_model import to_keras
+from tfnas.networks.modes import BN_MODES
 
 SPACE = spaces.get("nasbench201")
 ARCH = "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_3x3~2|"
@@ -110,15 +120,15 @@ def test_fused_chains_change_nothing(bn):
     for fuse in (True, False):
         network = Network(graph, weights, dtype="float64", fuse=fuse)
         run = network.forward(x, bn, codes=True)
-        pulled = network.backward(run, cotangent, params="all", inputs=True)
-        passes.append((run, pulled))
-    (run, pulled), (plain_run, plain) = passes
+        pulled = network.gradients(run, cotangent, params="all").params
+        passes.append((run, pulled, network.input_gradients(run, cotangent)))
+    (run, pulled, by_x), (plain_run, plain, plain_by_x) = passes
     close(run.values[graph.output], plain_run.values[graph.output])
     np.testing.assert_array_equal(run.codes, plain_run.codes)
-    close(pulled.inputs, plain.inputs)
-    assert pulled.params.keys() == plain.params.keys()
-    for key, value in plain.params.items():
-        close(pulled.params[key], value)
+    close(by_x, plain_by_x)
+    assert pulled.keys() == plain.keys()
+    for key, value in plain.items():
+        close(pulled[key], value)
 
 
 @pytest.mark.parametrize("bn", BN_MODES)
@@ -141,7 +151,7 @@ def test_observed_values_codes_and_statistics(bn):
             on = (seen[node.name] > 0).reshape(4, -1).astype(float)
             codes = codes + on @ on.T + (1 - on) @ (1 - on).T
     np.testing.assert_array_equal(run.codes, codes)
-    statistics = network.batch_statistics(run)
+    statistics = run.statistics
     norms = [node for node in graph.nodes if node.op == "batch_norm"]
     assert set(statistics) == ({node.name for node in norms} if bn != "inference" else set())
     axes = (1, 2) if bn == "example" else (0, 1, 2)
@@ -157,10 +167,48 @@ def test_dead_branches_may_be_left_out():
     case = CASES["zero_branch"]
     whole, living = (case.network.forward(images(), "batch", dead_branches=dead) for dead in (True, False))
     assert living.values.get("dead_bn") is None
-    pulled = [case.network.backward(run, cotangents(), params="all", inputs=True) for run in (whole, living)]
-    close(pulled[0].inputs, pulled[1].inputs, 1e-12)
-    assert pulled[0].params.keys() == pulled[1].params.keys()
-    assert not {"dead.kernel", "dead_bn.gamma"} & pulled[0].params.keys()
+    close(*(case.network.input_gradients(run, cotangents()) for run in (whole, living)), 1e-12)
+    pulled = [case.network.gradients(run, cotangents(), params="all").params for run in (whole, living)]
+    assert pulled[0].keys() == pulled[1].keys()
+    assert not {"dead.kernel", "dead_bn.gamma"} & pulled[0].keys()
+
+
+@pytest.mark.parametrize("name", ["zero_branch", "zero_map", "cell"])
+@pytest.mark.parametrize("shape", [(8, 6, 3), (7, 6, 1), (3, 7, 6), (7, 6)])
+def test_images_of_another_size_are_refused(name, shape):
+    with pytest.raises(InputError, match=r"Images do not fit.*Received: \(2, .*Allowed: \(N, 7, 6, 3\)"):
+        CASES[name].network.forward(images(2, shape), "batch")
+
+
+def test_backward_passes_need_what_forward_passes_keep():
+    network = CASES["cell"].network
+    run = network.forward(images(), "example", keep=False)
+    for call in (network.gradients, network.input_gradients):
+        with pytest.raises(ValueError, match="keep=True"):
+            call(run, cotangents())
+    with pytest.raises(ValueError, match="keep=True"):
+        network.example_gradients(run, cotangents(), Rows())
+    run = network.forward(images(), "example")
+    with pytest.raises(ValueError, match="keep=True"):
+        hessian_product(network, run, network.gradients(run, cotangents()), {}, lambda u: u)
+
+
+def test_a_network_without_kernels_does_not_move():
+    """Its images are read by a chain of which nothing is wanted, its logits are no function of kernels."""
+    b = GraphBuilder((4, 4, 2))
+    pooled = b.global_avg_pool("pool", b.add("sum", [b.activation("relu", "input"), b.identity("same", "input")]))
+    graph = b.finish(pooled)
+    network = Network(graph, {}, dtype="float64")
+    x = images(3, graph.input_shape)
+    run = network.forward(x, "batch")
+    np.testing.assert_allclose(run.values[graph.output], (np.maximum(x, 0) + x).mean(axis=(1, 2)), atol=1e-14)
+    cotangent = cotangents(3, 2)
+    found = network.gradients(run, cotangent, params="all", fisher=True, keep=True)
+    assert found.params == found.fisher == {}
+    assert hessian_product(network, run, found, {}, lambda u: u) == {}
+    np.testing.assert_allclose(
+        network.input_gradients(run, cotangent), ((x > 0) + 1.0) * cotangent[:, None, None, :] / 16, atol=1e-14
+    )
 
 
 def test_blocks_are_the_maps_that_every_path_crosses():
@@ -196,9 +244,7 @@ def test_backward_between_blocks(bn):
         signs = [tf.sign(tf.sin(1000 * value)) for value in maps]
     for i in range(1, len(blocks)):
         expected = tape.gradient(maps[i], maps[i - 1], output_gradients=signs[i])
-        pulled = network.backward(run, signs[i], form="none", inputs=True, start=blocks[i], stop=blocks[i - 1])
-        close(pulled.inputs, expected, 1e-4)
-        assert not pulled.params
+        close(network.input_gradients(run, signs[i], start=blocks[i], stop=blocks[i - 1]), expected, 1e-4)
 
 
 # The cache of kernels and XLA ----------------------------------------------------------------------------------------
@@ -209,13 +255,12 @@ def run_all(graph, weights, **options):
     network = Network(graph, weights, **options)
     x, cotangent = images(3, graph.input_shape), cotangents(3, graph.num_classes)
     run = network.forward(x, "example", codes=True)
-    rows = network.backward(run, cotangent, form="example", reducer="rows").reduced
-    signs = network.backward(run, cotangent, form="example", reducer="sign_sums").reduced
+    rows, signs = (network.example_gradients(run, cotangent, reducer) for reducer in (Rows(), SignSums()))
     batch = network.forward(x, "batch")
-    pulled = network.backward(batch, cotangent, inputs=True, fisher=True, keep=True)
-    product = network.hessian_product(batch, pulled, direction(graph), lambda u: u)
+    pulled = network.gradients(batch, cotangent, fisher=True, keep=True)
+    product = hessian_product(network, batch, pulled, direction(graph), lambda u: u)
     return [
-        *(run.values[graph.output], run.codes, pulled.inputs),
+        *(run.values[graph.output], run.codes, network.input_gradients(batch, cotangent)),
         *(value for found in (rows, signs, pulled.params, pulled.fisher, product) for value in found.values()),
     ]
 
@@ -279,12 +324,12 @@ def test_xla_compiles_odd_layers(name):
     case = CASES[name]
     compiled = Network(case.graph, case.weights, dtype="float64", jit=True)
     run = compiled.forward(images(), "batch")
-    pulled = compiled.backward(run, cotangents(), params="all", inputs=True)
-    expected = case.network.backward(case.network.forward(images(), "batch"), cotangents(), params="all", inputs=True)
-    close(pulled.inputs, expected.inputs)
-    for key, value in expected.params.items():
-        close(pulled.params[key], value)
+    plain_run = case.network.forward(images(), "batch")
+    close(compiled.input_gradients(run, cotangents()), case.network.input_gradients(plain_run, cotangents()))
+    pulled = compiled.gradients(run, cotangents(), params="all").params
+    for key, value in case.network.gradients(plain_run, cotangents(), params="all").params.items():
+        close(pulled[key], value)
     v = direction(case.graph)
-    product = hessian_product(compiled, "batch", v)
-    for key, value in hessian_product(case.network, "batch", v).items():
+    product = product_along(compiled, "batch", v)
+    for key, value in product_along(case.network, "batch", v).items():
         close(product[key], value)

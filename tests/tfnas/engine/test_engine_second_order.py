@@ -8,9 +8,10 @@ import tensorflow as tf
 
 from tests.engine_cases import CASES, CLASSES, COUNT, SLOW, Case, build, images, keras_model
 from tests.tfnas.engine.test_engine import close
-from tfnas.engine import Network, normalization, reference
-from tfnas.engine.normalization import BN_MODES
+from tfnas.engine import Network, hessian_product, normalization, reference
 from tfnas.engine.plan import Layer
+from tfnas.engine.signature import Params
+from tfnas.networks.modes import BN_MODES
 
 LABELS = np.arange(COUNT) % CLASSES
 # Every case with the statistics of the batch, where derivatives flow through them; those of BN in every mode.
@@ -36,17 +37,17 @@ def gradients(network: Network, bn: str):
     run = network.forward(images(), bn)
     probabilities = tf.nn.softmax(run.values[network.graph.output])
     cotangent = (probabilities - tf.one_hot(LABELS, CLASSES, dtype=network.dtype)) / COUNT
-    return run, probabilities, network.backward(run, cotangent, keep=True)
+    return run, probabilities, network.gradients(run, cotangent, keep=True)
 
 
-def hessian_product(network: Network, bn: str, v: dict[str, np.ndarray], **options) -> dict[str, np.ndarray]:
+def product_along(network: Network, bn: str, v: dict[str, np.ndarray], **options) -> dict[str, np.ndarray]:
     run, probabilities, pulled = gradients(network, bn)
 
     def curvature(u):
         """The Hessian of the mean cross-entropy by the logits, times u: (diag p - p p') u / N."""
         return probabilities * (u - tf.reduce_sum(probabilities * u, 1, keepdims=True)) / COUNT
 
-    product = network.hessian_product(run, pulled, v, curvature, **options)
+    product = hessian_product(network, run, pulled, v, curvature, **options)
     return {
         key: product[key].numpy() if key in product else np.zeros(shape)
         for key, shape in kernels_of(network.graph).items()
@@ -60,7 +61,7 @@ def test_finite_differences(case: Case, bn):
     after, before = (
         gradients(case.network.with_weights(moved(case, v, sign * step)), bn)[2].params for sign in (1, -1)
     )
-    for key, value in hessian_product(case.network, bn, v).items():
+    for key, value in product_along(case.network, bn, v).items():
         expected = (after[key] - before[key]) / (2 * step) if key in after else np.zeros_like(value)
         close(value, expected, 1e-6)
 
@@ -89,7 +90,7 @@ def test_nested_tapes(case: Case, bn):
         first = inner.gradient(loss, sources, unconnected_gradients="zero")
         moved = tf.add_n([tf.reduce_sum(g * u) for g, u in zip(first, vectors, strict=True)])
     second = outer.gradient(moved, sources, unconnected_gradients="zero")
-    actual = hessian_product(case.network, bn, v)
+    actual = product_along(case.network, bn, v)
     for layer, expected in zip(layers, second, strict=True):
         close(actual[f"{layer.name}.kernel"], expected, 1e-8)
 
@@ -111,13 +112,13 @@ def test_product_is_symmetric_and_linear(bn):
     network = CASES["cell"].network
     a, b = direction(network.graph), direction(network.graph)
     b = {key: value[::-1].copy() for key, value in b.items()}
-    product_a, product_b = (hessian_product(network, bn, v) for v in (a, b))
+    product_a, product_b = (product_along(network, bn, v) for v in (a, b))
     inner = [sum(np.sum(v[key] * h[key]) for key in v) for v, h in ((a, product_b), (b, product_a))]
     close(inner[0], inner[1])
-    doubled = hessian_product(network, bn, {key: 2 * value for key, value in a.items()})
+    doubled = product_along(network, bn, {key: 2 * value for key, value in a.items()})
     one = {"stem.kernel": a["stem.kernel"]}
-    partial = hessian_product(network, bn, one)
-    padded = hessian_product(network, bn, {key: value if key in one else 0 * value for key, value in a.items()})
+    partial = product_along(network, bn, one)
+    padded = product_along(network, bn, {key: value if key in one else 0 * value for key, value in a.items()})
     for key in a:
         close(doubled[key], 2 * product_a[key])
         close(partial[key], padded[key], 1e-12)
@@ -130,8 +131,8 @@ def test_dot_is_the_product_with_the_weights(name, bn):
     case = CASES[name]
     network, v = case.network, direction(case.graph)
     run, probabilities, pulled = gradients(network, bn)
-    dots = network.hessian_product(run, pulled, v, lambda u: probabilities * u, dot=True)
-    product = network.hessian_product(run, pulled, v, lambda u: probabilities * u)
+    dots = hessian_product(network, run, pulled, v, lambda u: probabilities * u, dot=True)
+    product = hessian_product(network, run, pulled, v, lambda u: probabilities * u)
     assert dots.keys() == product.keys()
     for key, value in product.items():
         close(dots[key], np.sum(value.numpy() * network.weights[key].numpy()))
@@ -148,7 +149,7 @@ def test_one_op_projects_as_the_formulas_do(has_gamma):
     found = []
     for dtype, jit in (("float64", False), ("float32", True), ("float32", False)):
         x, u, dy, dy_dot = (tf.constant(array, dtype) for array in arrays)
-        params = {"gamma": tf.constant(gamma, dtype)} if has_gamma else {}
+        params = Params(gamma=tf.constant(gamma, dtype) if has_gamma else None)
         stats = normalization.statistics(layer, params, x, "batch")
         norm = normalization.normalize(layer, params, x, stats, "batch", jit)
         assert norm.fused == (dtype == "float32" and not jit)
@@ -168,7 +169,7 @@ def test_one_op_projects_as_the_formulas_do(has_gamma):
 def test_single_precision(name, bn):
     case = CASES[name]
     v = direction(case.graph)
-    expected = hessian_product(case.network, bn, v)
-    actual = hessian_product(Network(case.graph, case.weights), bn, v)
+    expected = product_along(case.network, bn, v)
+    actual = product_along(Network(case.graph, case.weights), bn, v)
     for key, value in expected.items():
         close(actual[key], value, 2e-4)

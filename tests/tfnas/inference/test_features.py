@@ -1,5 +1,6 @@
 """Features of networks: BN statistics against Keras, folding, batches, and kernels against their closed form."""
 
+import functools
 import itertools
 
 import keras
@@ -8,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import spaces
-from tests import engine_cases
+from tests import engine_cases, float32
 from tests.engine_cases import BN, random_weights
 from tfnas.engine import Network
 from tfnas.errors import InputError
@@ -32,10 +33,14 @@ def network(name, seed=0, **options):
     return graph, random_weights(graph, seed)
 
 
-def close(found, expected, tolerance=1e-5):
+def close(found, expected, tolerance=1e-12):
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * np.abs(expected).max())
     return True
+
+
+def widened(arrays):
+    return {key: value.astype(np.float64) for key, value in arrays.items()}
 
 
 def of_keras(model, graph, x):
@@ -92,15 +97,15 @@ def small(body, last="gap"):
 def test_a_folded_network_equals_the_network_and_the_model(case):
     body, stay = BODIES[case]
     graph = small(body)
-    arrays = random_weights(graph)
+    arrays = widened(random_weights(graph))
     folded, folded_arrays = features.fold_batch_norm(graph, arrays)
     assert [node.name for node in folded.nodes if node.op == "batch_norm"] == stay
     assert {key: value.shape for key, value in folded_arrays.items()} == {
         f"{node.name}.{param}": shape for node in folded.nodes for param, shape in node.params
     }
-    x = images(5)
-    expected = of_keras(to_keras(graph, arrays), graph, x)
-    for network in (Network(graph, arrays), Network(folded, folded_arrays)):
+    x = images(5).astype(np.float64)
+    expected = of_keras(engine_cases.keras_model(graph, arrays), graph, x)
+    for network in (Network(graph, arrays, dtype="float64"), Network(folded, folded_arrays, dtype="float64")):
         run = network.forward(x, "inference")
         assert close(run.values[network.graph.features].numpy(), expected)
 
@@ -109,15 +114,23 @@ def test_a_folded_network_equals_the_network_and_the_model(case):
 @pytest.mark.parametrize("seed", range(2))
 def test_features_are_those_of_the_model_in_both_precisions(name, seed):
     graph, arrays = network(name, seed)
-    x = images(6)
-    for dtype, model, tolerance in (
-        ("float32", to_keras, 1e-5),
-        ("float64", engine_cases.keras_model, 1e-12),
-    ):
-        moved = features.calibrate(graph, arrays, images(9, 1), 0.5, dtype=dtype)
-        found = features.extract(graph, moved, x, batch_size=4, dtype=dtype)
-        assert found.dtype == dtype
-        assert close(found, of_keras(model(graph, moved), graph, x.astype(dtype)), tolerance)
+
+    def moved(weights, batch, dtype):
+        return features.calibrate(graph, weights, batch, 0.5, dtype=dtype)
+
+    def extract(weights, batches, dtype="float64"):
+        calibrated = moved(weights, batches[0], dtype)
+        return {"features": features.extract(graph, calibrated, batches[1], batch_size=4, dtype=dtype)}
+
+    batches = [images(9, 1), images(6)]
+    in_float64, in_float32 = (extract(arrays, batches, dtype)["features"] for dtype in ("float64", "float32"))
+    assert (in_float64.dtype, in_float32.dtype) == (np.float64, np.float32)
+    model = engine_cases.keras_model(graph, moved(arrays, batches[0], "float64"))
+    assert close(in_float64, of_keras(model, graph, batches[1].astype(np.float64)))
+    model = to_keras(graph, moved(arrays, batches[0], "float32"))
+    allowed = float32.allowed(float32.spread(extract, arrays, batches), {"features": in_float64})
+    for found in (in_float32, of_keras(model, graph, batches[1])):
+        float32.check({"features": found}, {"features": in_float64}, allowed)
 
 
 def plain(last):
@@ -129,12 +142,13 @@ def plain(last):
 @pytest.mark.parametrize(("last", "stays"), [("gap", False), ("bn", False), ("c", True)])
 def test_a_convolution_that_is_asked_for_is_not_folded(last, stays):
     graph = plain(last)
-    arrays = random_weights(graph)
+    arrays = widened(random_weights(graph))
     folded, folded_arrays = features.fold_batch_norm(graph, arrays)
     assert ("bn" in folded.by_name) == stays
     x = images(2)
-    expected = Network(graph, arrays).forward(x, "inference").values[last].numpy()
-    assert close(Network(folded, folded_arrays).forward(x, "inference").values[folded.features].numpy(), expected)
+    expected = Network(graph, arrays, dtype="float64").forward(x, "inference").values[last].numpy()
+    found = Network(folded, folded_arrays, dtype="float64").forward(x, "inference").values[folded.features].numpy()
+    assert close(found, expected)
 
 
 # Statistics ----------------------------------------------------------------------------------------------------------
@@ -149,6 +163,8 @@ def test_statistics_move_as_those_of_the_model(name, momentum):
     model(x.astype(np.float64), training=True)
     moved = features.calibrate(graph, arrays, x, dtype="float64")
     in_float32 = features.calibrate(graph, arrays, x)
+    spread = float32.spread(lambda *args: features.calibrate(graph, *args, dtype="float64"), arrays, x)
+    allowed = float32.allowed(spread, moved)
     other, _ = network(name, bn_momentum=0.5)
     overruled = features.calibrate(other, arrays, x, momentum)
     assert moved.keys() == in_float32.keys() == arrays.keys()
@@ -160,7 +176,7 @@ def test_statistics_move_as_those_of_the_model(name, momentum):
             key, expected = f"{layer.name}.{param}", variable.numpy()
             assert np.abs(expected - arrays[key]).max() > 1e-4
             np.testing.assert_allclose(moved[key], expected, rtol=1e-10, atol=1e-12)
-            np.testing.assert_allclose(in_float32[key], expected, rtol=1e-5, atol=1e-5)
+            float32.check({key: in_float32[key]}, {key: expected}, allowed)
             np.testing.assert_array_equal(overruled[key], in_float32[key])
             assert in_float32[key].dtype == np.float32
             count += 1
@@ -184,13 +200,14 @@ def test_calibration_changes_no_array_of_the_caller():
 def test_batches_padding_and_order_do_not_matter(name):
     graph, arrays = network(name)
     x = images(7)
-    expected = features.extract(graph, arrays, x, batch_size=7)
+    extract = functools.partial(features.extract, graph, arrays, dtype="float64")
+    expected = extract(x, batch_size=7)
     for batch_size in (1, 3, 50):
-        assert close(features.extract(graph, arrays, x, batch_size=batch_size), expected, 1e-6)
+        assert close(extract(x, batch_size=batch_size), expected)
     order = np.random.default_rng(1).permutation(7)
-    assert close(features.extract(graph, arrays, x[order], batch_size=3), expected[order], 1e-6)
-    assert close(features.extract(graph, arrays, x[4:5], batch_size=3), expected[4:5], 1e-6)
-    assert features.extract(graph, arrays, x[:0]).shape == (0, expected.shape[1])
+    assert close(extract(x[order], batch_size=3), expected[order])
+    assert close(extract(x[4:5], batch_size=3), expected[4:5])
+    assert extract(x[:0]).shape == (0, expected.shape[1])
 
 
 def test_batches_that_overlap_give_the_bits_of_one_after_the_other():
@@ -212,11 +229,11 @@ def test_features_that_overflow_are_left_to_the_caller():
 @pytest.mark.parametrize("jit", [False, True])
 def test_the_traced_network_gives_the_same_with_and_without_xla(jit):
     graph, arrays = network("nasbench101")
-    x = images(4)
-    folded, folded_arrays = features.fold_batch_norm(graph, arrays)
+    x = images(4).astype(np.float64)
+    folded, folded_arrays = features.fold_batch_norm(graph, widened(arrays))
     traced = tf.function(lambda *args: features.forward(folded, *args), jit_compile=jit)
     found = traced({key: tf.constant(value) for key, value in folded_arrays.items()}, tf.constant(x))
-    assert close(found.numpy(), features.extract(graph, arrays, x), 1e-6)
+    assert close(found.numpy(), features.extract(graph, arrays, x, dtype="float64"))
 
 
 # Bad input -----------------------------------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tfnas.networks import graph as graph_lib
 from tfnas.networks import weights
+from tfnas.networks.activations import ACTIVATIONS
 from tfnas.networks.builder import GraphBuilder
 
 _RNG = np.random.default_rng(0)
@@ -29,7 +29,7 @@ def all_ops():
     norm = {"momentum": 0.9, "epsilon": 1e-3}
     stem = b.conv("stem.0", "input", 8, 3, use_bias=True)
     x = b.batch_norm("stem.1", stem, **norm)
-    ends = [b.activation(f"act.{kind}", x, kind) for kind in graph_lib.ACTIVATIONS]
+    ends = [b.activation(f"act.{kind}", x, kind) for kind in ACTIVATIONS]
     x = b.add("act.sum", ends)
     grouped = b.conv("grouped", x, 8, 3, groups=4)
     dilated = b.conv("dilated", x, 8, (3, 5), dilation=2)

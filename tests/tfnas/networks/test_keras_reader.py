@@ -1,11 +1,14 @@
 """Keras classifiers as layer graphs: the same outputs, and one line for what graphs cannot express."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
 
+from tests.engine_cases import keras_model
 from tests.tfnas.networks import cases
 from tfnas.errors import InputError
 from tfnas.networks.keras_model import to_keras
@@ -44,6 +47,17 @@ _MODELS = {
 _LARGE = ("resnet50", "densenet")
 
 
+@contextlib.contextmanager
+def in_float64():
+    """Keras layers made here compute in float64."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float64")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
 class TestFromKeras:
     def test_round_trip_of_all_operations(self, everything):
         graph, arrays, model = everything
@@ -64,15 +78,16 @@ class TestFromKeras:
         "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in _LARGE)) for name in _MODELS]
     )
     def test_user_models(self, name):
-        model = _MODELS[name]()
+        with in_float64():
+            model = _MODELS[name]()
         graph, arrays = from_keras(model)
-        logits = to_keras(graph, arrays)
-        x = cases.images(graph.input_shape)
+        logits = keras_model(graph, arrays)
+        x = cases.images(graph.input_shape).astype(np.float64)
         received, expected = logits(x, training=False), model(x, training=False)
         if name != "all_convolutional":
             assert not np.allclose(np.sum(received, axis=1), 1)
             received = tf.nn.softmax(received)
-        np.testing.assert_allclose(received, expected, atol=1e-5)
+        np.testing.assert_allclose(received, expected, atol=1e-12)
         assert graph.count_params() == sum(int(np.prod(v.shape)) for v in model.trainable_variables)
 
     def test_names_of_split_layers(self):

@@ -14,6 +14,7 @@ import time
 import pandas as pd
 import pytest
 
+from tests.conftest import ROOT
 from tfnas import files
 from tfnas.runs import records
 from tfnas.runs.records import Record
@@ -256,6 +257,7 @@ def test_a_full_disk_loses_nothing_that_was_written(tmp_path, monkeypatch, step)
         elif step == "fsync":
             patch.setattr(files.os, "fsync", full)
         else:
+            patch.setattr(files.os, "link", full)
             patch.setattr(path_type, "replace", full)
         with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
             write(tmp_path, [record("b")])
@@ -278,14 +280,17 @@ def test_kill_9_loses_at_most_the_part_in_flight(tmp_path):
                 time.sleep(0.002)
         """
     )
-    process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while len(parts(tmp_path)) < 5:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    added = len(process.communicate()[0].split())
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while len(parts(tmp_path)) < 5:
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        finally:
+            os.kill(process.pid, signal.SIGKILL)
+        added = len(process.communicate()[0].split())
     frame = records.read(tmp_path)
     assert len(frame) >= 10
     assert len(frame) >= added - 2

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from tests.tfnas.tables.cases import one_line
+from tests.tfnas.tables.cases import make, one_line
 from tfnas import tables
 from tfnas.errors import InputError
 
@@ -46,30 +46,40 @@ def test_load_foreign_columns(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_import_table(tmp_path, suffix):
-    source, out = tmp_path / f"source.{suffix}", tmp_path / "out.parquet"
+def test_a_foreign_file_as_a_table(tmp_path, suffix):
+    source = tmp_path / f"source.{suffix}"
     frame = pd.DataFrame({"key": ["|x|", "|y|"], "top1": [0.5, 0.25], "name": ["n", "m"], "flops": [3, 4]})
     frame.to_csv(source, index=False) if suffix == "csv" else frame.to_parquet(source)
-    common = {"arch_column": "key", "provenance": "test", "space": "nasbench201"}
-    tables.import_table(source, out, columns={"top1": "accuracy"}, units={"accuracy": "fraction"}, **common)
-    back = tables.read(out)
-    assert back.frame.to_dict("list") == {"arch": ["|x|", "|y|"], "accuracy": [0.5, 0.25]}
-    assert back.units == {"accuracy": "fraction"}
-    tables.import_table(source, out, **common)
-    assert list(tables.read(out).frame) == ["arch", "top1", "flops"]  # every column of numbers
-    tables.import_table(source, out, columns=["name"], **common)
-    assert tables.read(out).frame["name"].tolist() == ["n", "m"]
+    common = {"arch_column": "key", "provenance": "test"}
+    table = tables.as_table(source, columns={"top1": "accuracy"}, units={"accuracy": "fraction"}, **common)
+    assert table.frame.to_dict("list") == {"arch": ["|x|", "|y|"], "accuracy": [0.5, 0.25]}
+    assert (table.units, table.provenance, table.space) == ({"accuracy": "fraction"}, "test", "")
+    assert list(tables.as_table(source, **common).frame) == ["arch", "top1", "flops"]  # every column of numbers
+    assert tables.as_table(source, columns=["name"], **common).frame["name"].tolist() == ["n", "m"]
+    for wrong in ({"columns": ["loss"]}, {"columns": ["arch"]}, {"arch_column": "loss"}):
+        with pytest.raises(InputError, match=r"No column '(loss|arch)' in .*top1, name, flops") as error:
+            tables.as_table(source, **common | wrong)
+        one_line(error)
+    tables.write(table, tmp_path / "out.parquet")
+    assert tables.read(tmp_path / "out.parquet").units == table.units
 
 
-def test_golden_accuracies_import(shared, tmp_path):
+def test_a_table_of_the_common_form_keeps_its_space(tmp_path):
+    tables.write(make(), tmp_path / "table.parquet")
+    assert tables.as_table(tmp_path / "table.parquet", provenance="again").space == make().space
+
+
+def test_taken_columns_bring_their_units():
+    table = tables.take(make(), {"params": "size", "note": "note"}, "here")
+    assert table.frame.equals(make().frame[["arch", "params", "note"]].rename(columns={"params": "size"}))
+    assert table.units == {"size": make().units["params"]}
+    assert (table.space, table.provenance, table.facts) == (make().space, make().provenance, make().facts)
+
+
+def test_golden_accuracies_import(shared):
     source = shared / "data" / "tables" / "nb201_accuracy.parquet"
     if not source.exists():
         pytest.skip(f"{source} is not there")
-    out = tmp_path / "nb201.parquet"
-    tables.import_table(
-        source, out, columns={"cifar10_test_200": "cifar10"}, units={"cifar10": "percent"}, provenance="NATS-Bench",
-        space="nasbench201",
-    )  # fmt: skip
-    frame = tables.read(out).frame
+    frame = tables.as_table(source, columns={"cifar10_test_200": "cifar10"}, provenance="NATS-Bench").frame
     assert len(frame) == 15_625
     assert frame["cifar10"].max() == pytest.approx(94.37, abs=0.005)

@@ -46,3 +46,18 @@ def test_every_embedded_table_is_whole():
         assert len(table.frame)
         assert table.provenance
         assert table.space
+
+
+def test_one_file_by_several_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "_EMBEDDED", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "fruit.parquet"
+    assert tables.is_same_file(file, str(file))  # a file to come, too
+    tables.write(make(), file)
+    (tmp_path / "link.parquet").symlink_to(file)
+    for name in (file, "fruit.parquet", "../" + tmp_path.name + "/fruit.parquet", "link.parquet", "fruit"):
+        assert tables.is_same_file(name, file), name
+    tables.write(make(), "copy.parquet")
+    for name in ("copy.parquet", "none.parquet", "gs://bucket/fruit.parquet"):
+        assert not tables.is_same_file(name, file), name
+    assert tables.is_same_file("gs://bucket/fruit.parquet", "gs://bucket/fruit.parquet")

@@ -129,3 +129,28 @@ def test_tables_that_break_the_form(tmp_path, frame, message):
 def test_units_of_absent_columns(tmp_path):
     with pytest.raises(InputError, match="lantency"):
         tables.write(make(units={"lantency": "ms"}), tmp_path / "table.parquet")
+
+
+@pytest.mark.parametrize("space", ["nasbench201", ""])
+def test_columns_and_space_without_the_values(tmp_path, space):
+    path, foreign, text = tmp_path / "table.parquet", tmp_path / "foreign.parquet", tmp_path / "table.csv"
+    table = make(space=space)
+    tables.write(table, path)
+    table.frame.to_parquet(foreign)
+    table.frame.to_csv(text, index=False)
+    for file in (path, foreign, text):
+        assert tables.columns(file) == list(table.frame)
+    assert tables.recorded_space(path) == tables.read(path).space == space
+    assert tables.recorded_space(foreign) == tables.recorded_space(text) == ""
+
+
+@pytest.mark.parametrize("look", [tables.columns, tables.recorded_space])
+def test_files_whose_columns_cannot_be_read(tmp_path, look):
+    torn = tmp_path / "torn.parquet"
+    tables.write(make(), torn)
+    torn.write_bytes(torn.read_bytes()[:-1])
+    (tmp_path / "table.xlsx").write_text("x")
+    for name, message in (("torn.parquet", "Cannot read"), ("table.xlsx", r"\.csv or"), ("none.csv", "No such table")):
+        with pytest.raises(InputError, match=message) as error:
+            look(tmp_path / name)
+        assert name in one_line(error)

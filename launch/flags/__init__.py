@@ -1,0 +1,1 @@
+"""Groups of flags that several launchers share: which architectures, which networks, how the work is done."""

@@ -1,0 +1,76 @@
+"""The flags that say how large an experiment of a paper is made, and on which accuracies and data."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from launch import app
+from tfnas.errors import InputError
+
+# The table that comes with tfnas and stands in where none is given, its space, and what its networks were.
+EMBEDDED, EMBEDDED_SPACE, EMBEDDED_DATASET = "nasbench201_digits", "nasbench201", "digits"
+EMBEDDED_NETWORK = {"width": 16, "depth": 1, "flavour": "tiny"}
+EMBEDDED_NOTE = "networks and accuracies are those on the UCI digits, not the paper's"
+
+
+@dataclasses.dataclass(frozen=True)
+class Reproduction:
+    """How large, on which accuracies and data."""
+
+    scale: str = app.flag("small", "number of architectures: small (tens), paper, or a share of the paper's in (0, 1]")
+    table: str = app.flag("", "accuracies of the benchmark, Parquet or CSV (those on digits by default)")
+    scores: str = app.flag("", "folder of records to take as they are, instead of computing")
+    datasets: tuple[str, ...] = app.flag((), "data sets (the paper's; digits without --table)")
+    targets: tuple[str, ...] = app.flag((), "column of the table for each data set (the paper's by default)")
+    data_dir: str = app.flag("", "folder of prepared TFDS data sets (TFDS' own by default)")
+    seed: int = app.flag(42, "base seed; 42 is the papers'")
+
+    def check(self) -> None:
+        """Whatever can be known to be wrong before a file is read.
+
+        Raises:
+            InputError: for any of it.
+        """
+        from tfnas import data, tables
+
+        for name in self.datasets:
+            data.info(name)
+        self.count(1, 1, 1)
+        if not self.table:
+            if self.targets:
+                raise InputError(f"--targets names columns of --table. Received: {','.join(self.targets)}, no --table")
+            if len(self.datasets) > 1:
+                raise InputError(
+                    f"The embedded accuracies are of one data set; give --table. Received: {','.join(self.datasets)}"
+                )
+        elif self.targets and len(self.targets) != len(self.datasets or "1"):
+            counts = f"{len(self.targets)} for {len(self.datasets)}"
+            raise InputError(f"--targets names a column for each of --datasets. Received: {counts}")
+        tables.resolve(self.truth)
+
+    @property
+    def truth(self) -> str:
+        """File or name of the table of accuracies."""
+        return self.table or EMBEDDED
+
+    def count(self, small: int, paper: int, available: int) -> int:
+        """Number of architectures.
+
+        Args:
+            small: at --scale=small.
+            paper: at --scale=paper.
+            available: never more than these.
+
+        Raises:
+            InputError: --scale is none of what it may be.
+        """
+        if self.scale in ("small", "paper"):
+            return min(small if self.scale == "small" else paper, available)
+        try:
+            share = float(self.scale)
+        except ValueError:
+            share = math.nan
+        if not 0 < share <= 1:
+            raise InputError(f"--scale must be small, paper or a share in (0, 1]. Received: {self.scale!r}")
+        return min(max(8, round(share * paper)), available)

@@ -1,0 +1,121 @@
+"""Evidence: scores beside known accuracies, and what is written about them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tfnas.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+PERCENTS = (10, 50)
+# Shares of networks above the default thresholds: the slices of Park et al. 2020, figure 2.
+TOP_SHARES = (0.5, 0.2, 0.05, 0.01)
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """How well scores rank networks.
+
+    Attributes:
+        joined: a row for each network: its scores, and `truth`.
+        summary: a row for each proxy, of `evidence.correlate`.
+        target: name of the truth.
+        thresholds: of PQETP.
+        baselines: columns of `joined` that are sizes, not scores.
+        repeats: over how many at most a score was averaged.
+    """
+
+    joined: pd.DataFrame
+    summary: pd.DataFrame
+    target: str
+    thresholds: tuple[float, ...]
+    baselines: tuple[str, ...]
+    repeats: int
+
+
+def compare(
+    scores: pd.DataFrame,
+    table: pd.DataFrame,
+    *,
+    size_columns: Sequence[str] = (),
+    thresholds: Sequence[float] = (),
+    **measures: Any,
+) -> Evidence:
+    """Joins scores with a table and measures how well they rank.
+
+    Args:
+        scores: long frame of `evidence.load_scores`.
+        table: of `evidence.load_truth`; its attribute "target" names the column to rank by.
+        size_columns: columns of the table to take as baselines.
+        thresholds: of PQETP; by default those that `TOP_SHARES` of the networks exceed.
+        **measures: `k`, `resamples` and `seed` of `evidence.correlate`.
+
+    Raises:
+        InputError: they have no network in common.
+    """
+    from tfnas import evidence
+
+    target = table.attrs["target"]
+    truth = table[target].astype(float)
+    scores = with_aggregates(evidence.with_baselines(scores, table, size_columns))
+    averaged = evidence.average(scores)
+    joined = evidence.join(averaged, truth)
+    if joined.empty:
+        raise InputError(
+            f"No architecture of the scores has a {target} in the table. "
+            f"First of the scores: {averaged['arch'].iloc[0]!r}, of the table: {table.index[0]!r}"
+        )
+    thresholds = tuple(thresholds) or top_thresholds(joined["truth"])
+    summary = evidence.correlate(scores, truth, thresholds=thresholds, percents=PERCENTS, **measures)
+    baselines = tuple(name for name in (*size_columns, *evidence.BASELINES) if name in joined)
+    return Evidence(joined, summary, target, thresholds, baselines, int(averaged["repeats"].max()))
+
+
+def with_aggregates(scores: pd.DataFrame) -> pd.DataFrame:
+    """The scores and, where all that they need is there, those that rank a whole pool (vote, AZ-NAS).
+
+    Args:
+        scores: long frame of `evidence.load_scores`.
+    """
+    import pandas as pd
+
+    import proxies
+    from tfnas import evidence
+
+    wide = evidence.average(scores).pivot(index="arch", columns="proxy", values="score")
+    made = [
+        pd.DataFrame({"arch": wide.index, "proxy": name, "score": proxies.aggregate(name, wide), "status": "ok"})
+        for name, (needed, _) in proxies.AGGREGATES.items()
+        if set(needed) <= set(wide) and name not in wide
+    ]
+    combined = pd.concat([scores, *made], ignore_index=True)
+    combined.attrs = scores.attrs
+    return combined
+
+
+def top_thresholds(truth: Sequence[float]) -> tuple[float, ...]:
+    """Thresholds that `TOP_SHARES` of the values exceed, to four figures."""
+    import numpy as np
+
+    cuts = np.quantile(np.asarray(truth, float), [1 - share for share in TOP_SHARES])
+    return tuple(dict.fromkeys(float(f"{cut:.4g}") for cut in cuts))
+
+
+def drawings(found: Evidence) -> Mapping[str, Figure]:
+    """The plots, by the name of their file."""
+    from tfnas.evidence import plots
+
+    joined, summary, target, baselines = found.joined, found.summary, found.target, found.baselines
+    size = joined[baselines[0]] if baselines else None
+    return {
+        "scatter.png": plots.scatter_grid(
+            joined, summary, size=size, truth_label=target, size_label=baselines[0] if baselines else ""
+        ),
+        "bars.png": plots.bars(summary, baselines=baselines, title=f"{len(joined)} networks, {target}"),
+        "pqetp.png": plots.pqetp_curves(joined, summary, baselines=baselines, truth_label=target),
+    }

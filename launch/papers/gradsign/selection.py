@@ -1,0 +1,84 @@
+"""Accuracy of the network that a score selects among random ones (Zhang's thesis, table 5.4)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from launch.papers.base import Inputs, Made
+from launch.papers.ranking import beside_the_paper, expected
+from tfnas import seeds
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RUNS = 500
+DRAWN = 100
+# The table has NASWOT once more with ten times the networks a run.
+MANY = ("naswot", 1000)
+
+
+def selection(inputs: Inputs, *, runs: int = RUNS) -> Made:
+    """A row for each method and data set: mean accuracy of the best of N random networks, with its deviation over runs.
+
+    Each run draws N of the networks scored and takes the one with the highest score on the first data set (one without
+    a score never, the first of equals). `optimal` takes the truly best of its N on each data set by itself, `random`
+    the first. N is 100, or a quarter of the networks where they are fewer than 400; N = 1000 needs 4,000 networks.
+
+    Args:
+        inputs: of an experiment whose jobs are `Scored`.
+        runs: number of independent draws.
+    """
+    import numpy as np
+    import pandas as pd
+
+    from tfnas import evidence
+
+    experiment, proxies = inputs.experiment, inputs.experiment.jobs.proxies
+    truth = inputs.truth[list(inputs.datasets)]
+    evidence.check_settings(inputs.records)
+    scores = evidence.average(inputs.records).pivot(index="arch", columns="proxy", values="score").reindex(truth.index)
+    size = len(truth)
+    methods = [(name, DRAWN) for name in (*proxies, "random", "optimal")]
+    methods += [MANY] if size >= 4 * MANY[1] and MANY[0] in proxies else []
+    rows = []
+    for method, wanted in methods:
+        drawn = min(wanted, max(1, size // 4))
+        # The same draws for every method of one N: differences between methods are not those of their luck.
+        rng = np.random.default_rng(seeds.derive_seed(inputs.seed, experiment.id, "draws", drawn))
+        draws = np.array([rng.choice(size, drawn, replace=False) for _ in range(runs)])
+        for dataset in truth:
+            accuracy = truth[dataset].to_numpy(float)
+            found = accuracy[_taken(draws, method, accuracy, scores)]
+            paper = expected(experiment, method if method == "random" else f"{method}_{wanted}", dataset, "test")
+            paper = paper if isinstance(paper, Mapping) else {"mean": math.nan, "std": math.nan}
+            mean, deviation = found.mean(), found.std(ddof=1)
+            rows.append(
+                {
+                    "dataset": dataset,
+                    "init": experiment.jobs.inits[0],
+                    "method": method if wanted == DRAWN else f"{method} ({wanted})",
+                    "measure": f"test accuracy, best of {1 if method == 'random' else drawn}, {runs} runs",
+                    "n": size,
+                    "left_out": int(scores[method].isna().sum()) if method in scores else 0,
+                    "ours": mean,
+                    "low": mean - deviation,
+                    "high": mean + deviation,
+                    "paper": paper["mean"],
+                    "paper_std": paper["std"],
+                }
+            )
+    table = pd.DataFrame(rows)
+    left = max(0.0, float(np.nanmin(table["low"])) - 5)
+    return Made(table, beside_the_paper(table, "test accuracy (%)", left=left))
+
+
+def _taken(draws: object, method: str, accuracy: object, scores: pd.DataFrame) -> object:
+    """Which network each run takes: indices [runs]."""
+    import numpy as np
+
+    if method == "random":
+        return draws[:, 0]
+    by = accuracy if method == "optimal" else scores[method].to_numpy(float)
+    return draws[np.arange(len(draws)), np.where(np.isnan(by), -np.inf, by)[draws].argmax(1)]

@@ -1,0 +1,1 @@
+"""Mok et al. 2022: Demystifying the neural tangent kernel from a practical perspective (CVPR)."""

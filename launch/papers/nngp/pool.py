@@ -1,0 +1,150 @@
+"""From records of inference and a table to the pool of networks that a figure is about."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from launch.papers import base
+from launch.papers.nngp.metrics import Context, InferenceKey, Pool
+from tfnas import evidence
+from tfnas.errors import InputError
+from tfnas.progress import Progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from spaces.base import Space
+
+_INFERENCE = re.compile(r"(?P<kernel>nngp|ntk)_(?P<n_train>\d+)_(?P<n_val>\d+)_(?P<ensemble>\d+)")
+# In these, all records of a figure agree.
+_COMMON = ("space", "dataset", "init", "width", "depth", "flavour")
+
+
+def make(figure: Callable[[Pool], base.Made], inputs: base.Inputs) -> base.Made:
+    """What a figure of this paper makes of the inputs of an experiment."""
+    pool, notes = gather(inputs)
+    made = figure(pool)
+    return dataclasses.replace(made, notes=(*notes, *made.notes))
+
+
+def gather(inputs: base.Inputs) -> tuple[Pool, tuple[str, ...]]:
+    """The networks with their scores and accuracies, and notes on them.
+
+    Raises:
+        InputError: the records are of no inference, or were not computed alike.
+    """
+    expected, space = inputs.experiment.expected, inputs.space
+    table = inputs.truth.rename(columns=dict.fromkeys(inputs.datasets, "truth"))
+    if inputs.records is None:
+        return Pool(None, table, Context(space, float("nan"), expected, seed=inputs.seed)), ()
+    scores = from_records(inputs.records)
+    table = table.loc[scores.frame.index].copy()
+    for column in evidence.BASELINES:
+        if column not in table:
+            table[column] = _sizes(column, scores.sizes, scores.network, space)
+    notes = []
+    if lacking := int(scores.frame.isna().any(axis=1).sum()):
+        notes.append(f"{lacking} of {len(table)} networks lack a score at some setting and are left out there")
+    context = Context(
+        space,
+        2 * float(table["flops"].mean()),
+        expected,
+        features=features(space, table.index[0], scores.network),
+        classes=scores.network["classes"],
+        regularizers=scores.regularizers,
+        network=scores.network,
+        seed=inputs.seed,
+    )
+    mean = f"{context.flops / 1e9:.4g} GFLOP over {len(table)} networks"
+    notes.append(f"cost: mean F is {mean}, convolutions and dense layers alone; d = {context.features}")
+    return Pool(scores.frame, table, context), tuple(notes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """Inference scores of networks.
+
+    Attributes:
+        frame: percent [networks, settings]: indexed by architecture, columns `InferenceKey`, NaN where there is none.
+        sizes: columns params and flops (multiply-adds), as far as there are records of them.
+        network: network constants, as `Space.layer_graph` takes them.
+        regularizers: how many each inference tried.
+    """
+
+    frame: pd.DataFrame
+    sizes: pd.DataFrame
+    network: Mapping[str, Any]
+    regularizers: int
+
+
+def from_records(records: pd.DataFrame) -> Scores:
+    """Scores of records as `launch.nngp` writes them; seeds, and architectures that met as isomorphic, are averaged.
+
+    Raises:
+        InputError: no such scores, or scores that were not computed alike.
+    """
+    import pandas as pd
+
+    records = records.assign(proxy=records["proxy"].astype(str))
+    is_inference = records["proxy"].str.fullmatch(_INFERENCE.pattern)
+    found = records[is_inference]
+    if found.empty:
+        raise InputError(
+            f"No inference scores. Received proxies: {', '.join(records['proxy'].unique()) or 'none'}. "
+            "Needed: nngp_<n_train>_<n_val>_<ensemble>, as python -m launch.nngp writes them"
+        )
+    for column in _COMMON:
+        if found[column].nunique() > 1:
+            values = ", ".join(sorted(found[column].astype(str).unique()))
+            raise InputError(f"Scores differ in {column}: {values}. Give a folder for each to --scores")
+    options = {text: json.loads(text) for text in found["options"].unique()}
+    momenta = found["options"].map({text: float(of["bn_momentum"]) for text, of in options.items()})
+    rest = {text: json.dumps(of | {"bn_momentum": None}, sort_keys=True) for text, of in options.items()}
+    # Ablations of BN carry the name of what they ablate.
+    found = found.assign(proxy=found["proxy"] + "@" + momenta.map(str), options=found["options"].map(rest))
+    evidence.check_settings(found, hint="Give a folder for each {column} to --scores")
+    frame = _wide(found) * 100
+    frame.columns = pd.MultiIndex.from_tuples([_key(name) for name in frame.columns], names=InferenceKey._fields)
+    sizes = _wide(records[records["proxy"].isin(evidence.BASELINES)]).reindex(frame.index)
+    first = found.iloc[0]
+    common = options[records[is_inference]["options"].iloc[0]]
+    network = {"width": int(first["width"]), "depth": int(first["depth"]), "flavour": first["flavour"]}
+    network |= {"classes": common["classes"], "input_shape": tuple(common["input_shape"])}
+    return Scores(frame, sizes, network, len(common["regularizers"]))
+
+
+def _wide(records: pd.DataFrame) -> pd.DataFrame:
+    return evidence.average(records).pivot(index="arch", columns="proxy", values="score")
+
+
+def _key(name: str) -> InferenceKey:
+    proxy, _, momentum = name.partition("@")
+    parts = _INFERENCE.fullmatch(proxy)
+    return InferenceKey(
+        parts["kernel"], *(int(parts[part]) for part in ("n_train", "n_val", "ensemble")), float(momentum)
+    )
+
+
+def _sizes(column: str, sizes: pd.DataFrame, network: Mapping[str, Any], space: Space) -> pd.Series:
+    """Sizes as recorded, or counted where a record is missing."""
+    import pandas as pd
+
+    values = sizes[column].copy() if column in sizes else pd.Series(float("nan"), sizes.index)
+    missing = values.index[values.isna()]
+    if len(missing):
+        with Progress(f"{column} of networks", len(missing)) as bar:
+            for arch in missing:
+                graph = space.layer_graph(arch, **network)
+                values[arch] = float(graph.count_params() if column == "params" else graph.flops())
+                bar.advance()
+    return values
+
+
+def features(space: Space, arch: str, network: Mapping[str, Any]) -> int:
+    """Length of the penultimate vector, which all networks of a space share."""
+    graph = space.layer_graph(arch, **network)
+    return graph.by_name[graph.features].shape[-1]

@@ -1,0 +1,129 @@
+"""How well scores rank networks, beside what a paper prints: rows and figures for any paper."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from launch.papers.base import Experiment, Inputs, Made
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+def expected(experiment: Experiment, *path: str) -> Any:
+    """The paper's number at a path such as (data set, proxy); NaN where it prints none."""
+    found: Any = experiment.expected
+    for step in path:
+        if not isinstance(found, Mapping) or step not in found:
+            return math.nan
+        found = found[step]
+    return found
+
+
+def rank_correlations(inputs: Inputs, *, statistic: str = "spearman", section: tuple[str, ...] = ()) -> Made:
+    """A row for each proxy, data set and initialisation: the rank correlation with its 95 % bootstrap interval.
+
+    Args:
+        inputs: of an experiment whose jobs are `Scored`.
+        statistic: "spearman" or "kendall".
+        section: path in the facts under which the numbers of this experiment stand.
+    """
+    rows = _correlations(inputs, statistic, section)
+    return Made(rows, beside_the_paper(rows, statistic))
+
+
+def scatter(inputs: Inputs) -> Made:
+    """The same rows; the figure shows the first proxy against accuracy, a panel for each data set, coloured by size."""
+    from matplotlib.figure import Figure
+
+    from tfnas import evidence
+
+    proxy, parts = inputs.experiment.jobs.proxies[0], list(_parts(inputs))
+    figure = Figure(figsize=(3.6 * len(parts) + 0.8, 3.2), layout="constrained")
+    panels = figure.subplots(1, len(parts), squeeze=False)[0]
+    for axes, (dataset, _, records) in zip(panels, parts, strict=True):
+        joined = evidence.join(evidence.average(records), inputs.truth[dataset])
+        points = axes.scatter(joined[proxy], joined["truth"], c=joined["params"], s=8, alpha=0.7)
+        axes.set_xlabel(proxy, fontsize=8)
+        axes.set_title(dataset, fontsize=9)
+        figure.colorbar(points, ax=axes, label="parameters" if axes is panels[-1] else "")
+    panels[0].set_ylabel("test accuracy (%)", fontsize=8)
+    return Made(_correlations(inputs, "spearman", ()), figure)
+
+
+def _parts(inputs: Inputs) -> list[tuple[str, str, pd.DataFrame]]:
+    """(data set, initialisation, their records), as far as there are some, in the order of the experiment."""
+    found, records = [], inputs.records
+    for dataset in inputs.datasets:
+        for init in inputs.experiment.jobs.inits:
+            chosen = records[(records["dataset"] == dataset) & (records["init"] == init)]
+            if len(chosen):
+                found.append((dataset, init, chosen))
+    return found
+
+
+def _correlations(inputs: Inputs, statistic: str, section: tuple[str, ...]) -> pd.DataFrame:
+    import pandas as pd
+
+    from tfnas import evidence
+
+    experiment = inputs.experiment
+    rows = []
+    for dataset, init, records in _parts(inputs):
+        evidence.check_settings(records)
+        summary = evidence.correlate(records, inputs.truth[dataset], seed=inputs.seed).set_index("proxy")
+        for name in [*experiment.jobs.proxies, *evidence.BASELINES]:
+            if name not in summary.index:
+                continue
+            found = summary.loc[name]
+            path = (dataset, name) if len(experiment.jobs.inits) == 1 else (init, name)
+            rows.append(
+                {
+                    "dataset": dataset,
+                    "init": init,
+                    "method": name,
+                    "measure": statistic,
+                    "n": int(found["n"]),
+                    "left_out": int(found["left_out"]),
+                    "ours": found[statistic],
+                    "low": found[f"{statistic}_lo"],
+                    "high": found[f"{statistic}_hi"],
+                    "paper": expected(experiment, *section, *path),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def beside_the_paper(rows: pd.DataFrame, label: str, *, left: float | None = None) -> Figure:
+    """Ours with its interval beside the paper's, a panel for each data set and initialisation.
+
+    Args:
+        rows: columns dataset, init, method, ours, low, high, paper.
+        label: of the axis.
+        left: where the axis starts.
+    """
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    groups = list(rows.groupby(["dataset", "init"], sort=False))
+    longest = max(len(group) for _, group in groups)
+    figure = Figure(figsize=(3.2 * len(groups) + 1.6, 0.36 * longest + 1.4), layout="constrained")
+    panels = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
+    for axes, ((dataset, init), group) in zip(panels, groups, strict=True):
+        position = np.arange(len(group))
+        axes.barh(position - 0.2, group["ours"], 0.38, label="ours")
+        axes.hlines(position - 0.2, group["low"], group["high"], color="black", linewidth=1)
+        axes.barh(position + 0.2, group["paper"], 0.38, color="#bbbbbb", label="paper")
+        axes.set_title(dataset if rows["init"].nunique() == 1 else f"{dataset}, {init}", fontsize=9)
+        axes.set_yticks(position, group["method"], fontsize=8)
+        axes.set_xlabel(label, fontsize=8)
+        axes.axvline(0, color="black", linewidth=0.6)
+        if left is not None:
+            axes.set_xlim(left=left)
+    panels[0].invert_yaxis()
+    handles = panels[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    return figure

@@ -1,0 +1,128 @@
+"""The runner of every experiment: accuracies, records, what the experiment makes of them, and its files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from etils import epath
+
+from launch import app
+from launch.flags.execution import Execution, Workers
+from launch.flags.reproduction import Reproduction
+from launch.jobs import base as jobs
+from launch.papers import joining, printing, truth
+from launch.papers.base import Experiment, Inputs
+from tfnas import files
+from tfnas.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def check(request: Reproduction, experiment: Experiment) -> None:
+    """Whether a request fits an experiment.
+
+    Raises:
+        InputError: it does not.
+    """
+    request.check()
+    if request.scores and experiment.jobs is None:
+        raise InputError(f"{experiment.id} looks at no scores. Received: --scores={request.scores}")
+    if request.scores and not epath.Path(request.scores).expanduser().is_dir():
+        raise InputError(f"No such folder of records: --scores={request.scores}")
+    if len(request.datasets) > 1 and len(experiment.columns) < 2:
+        raise InputError(f"{experiment.id} is of one data set. Received: {','.join(request.datasets)}")
+    if experiment.jobs is not None and not request.scores:
+        # What cannot be drawn is told before anything is written.
+        truth.load(request, experiment).drawn(request, experiment)
+
+
+def run(request: Reproduction, experiment: Experiment, output: str, workers: Workers) -> None:
+    """Makes an experiment and writes results.csv, its figure and recipe.json; records go to `output`/scores.
+
+    Raises:
+        InputError: a column, the data sets or records are missing.
+    """
+    from tfnas.evidence import plots
+
+    known = truth.load(request, experiment)
+    records, notes = None, ()
+    if experiment.jobs is None:
+        frame = known.frame
+    else:
+        if request.scores:
+            found, where = _given(request, experiment, known), request.scores
+        else:
+            known = known.drawn(request, experiment)
+            found, where = _computed(request, experiment, known, output, workers), f"{output}/scores"
+        records, frame, notes = joining.join(found, known.frame, known.space, f"{where} and {request.truth}")
+    inputs = Inputs(experiment, known.space, frame, known.datasets, records, request.seed)
+    made = experiment.make(inputs)
+    rows = made.rows.assign(difference=made.rows["ours"] - made.rows["paper"])
+    rows.insert(0, "experiment", experiment.id)
+    folder = epath.Path(output)
+    files.write_atomic(folder / "results.csv", rows.to_csv(index=False, float_format="%.6g").encode())
+    files.write_atomic(folder / "recipe.json", app.to_json(experiment.describe()).encode())
+    plots.save(made.figure, folder / f"{experiment.id}.png")
+    printing.show(experiment, rows, (*known.notes, *notes, *made.notes), output)
+
+
+def _given(request: Reproduction, experiment: Experiment, known: truth.Truth) -> pd.DataFrame:
+    """Records of --scores on the data sets asked for."""
+    from tfnas.runs import records
+
+    found = records.read(epath.Path(request.scores).expanduser())
+    for line in found.attrs["skipped"]:
+        print(f"skipped {line}", file=sys.stderr)
+    # A paper's only data set is whatever the records are of.
+    if request.datasets or len(experiment.columns) > 1:
+        found = found[found["dataset"].isin(known.datasets)]
+    if found.empty:
+        raise InputError(f"No records of {', '.join(known.datasets)} in --scores={request.scores}")
+    return found
+
+
+def _computed(
+    request: Reproduction, experiment: Experiment, known: truth.Truth, output: str, workers: Workers
+) -> pd.DataFrame:
+    """Records of the architectures, computed as far as they are not there yet."""
+    import pandas as pd
+
+    from tfnas.runs import records
+
+    workers.start_tensorflow()
+    todo = _at_hand(experiment.jobs.of(experiment, request, known.space.name, known.datasets))
+    execution = Execution(
+        output=f"{output}/scores", workers=workers.workers, threads=workers.threads, retry=workers.retry
+    )
+    archs = known.frame.index.tolist()
+    parts = []
+    for job in todo:
+        print(f"{experiment.id}: {len(archs)} networks on {job.title}")
+        jobs.run(job, archs, execution)
+        parts.append(job.results(archs, execution.output))
+    return pd.concat(parts).drop_duplicates(list(records.KEY)).reset_index(drop=True)
+
+
+def _at_hand(todo: Sequence[jobs.Job]) -> list[jobs.Job]:
+    """The jobs whose data set is there; a line for each that is not.
+
+    Raises:
+        InputError: none is.
+    """
+    found, missing = [], {}
+    for job in todo:
+        try:
+            job.settings.check()
+            found.append(job)
+        except InputError as error:
+            missing.setdefault(job.settings.dataset, error)
+    if not found and len(missing) == 1:
+        raise next(iter(missing.values()))
+    for dataset, error in missing.items():
+        print(f"{dataset} is left out: {error}", file=sys.stderr)
+    if not found:
+        raise InputError(f"None of the data sets is at hand: {', '.join(missing)}")
+    return found

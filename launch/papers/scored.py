@@ -1,0 +1,60 @@
+"""Scores of untrained networks, as experiments of any paper need them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from launch.flags.reproduction import EMBEDDED_NETWORK, Reproduction
+from launch.flags.scoring import Scoring
+from launch.jobs.base import Job
+from launch.jobs.scores import ScoreJob
+from launch.papers.base import Experiment
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """Proxies of a network on each data set, with each initialisation.
+
+    Attributes:
+        proxies: what is scored; parameters and FLOPs always are.
+        inits: initialisation schemes.
+        flavour: of the networks, in the paper's space.
+        batch_size, synflow_kept_bn, noise_repeats: as the flags of launch.score.
+        ntk_batch_size: the same, at any scale but small and at small.
+        first_only: whether the scores on the first data set serve for all.
+    """
+
+    proxies: tuple[str, ...]
+    inits: tuple[str, ...] = ("torch",)
+    flavour: str = ""
+    batch_size: int = 64
+    ntk_batch_size: tuple[int, int] = (0, 0)
+    synflow_kept_bn: tuple[str, ...] = ()
+    noise_repeats: int = 4
+    first_only: bool = False
+
+    def of(self, experiment: Experiment, request: Reproduction, space: str, datasets: Sequence[str]) -> list[Job]:
+        """A job for each data set and initialisation."""
+        whole, small = self.ntk_batch_size
+        network: dict[str, Any] = {"flavour": self.flavour if space == experiment.space else ""}
+        return [
+            ScoreJob(
+                Scoring(
+                    space=space,
+                    dataset=dataset,
+                    data_dir=request.data_dir,
+                    proxies=self.proxies,
+                    batch_size=self.batch_size,
+                    ntk_batch_size=small if request.scale == "small" else whole,
+                    synflow_kept_bn=self.synflow_kept_bn,
+                    noise_repeats=self.noise_repeats,
+                    seed=request.seed,
+                    init=init,
+                    **(network if request.table else EMBEDDED_NETWORK),
+                )
+            )
+            for dataset in (datasets[:1] if self.first_only else datasets)
+            for init in self.inits
+        ]

@@ -1,0 +1,38 @@
+"""Generated parts of the documentation are as the code and the results have them."""
+
+import re
+
+import proxies
+from docs import generate
+from launch.papers.facts import facts
+from launch.papers.registry import EXPERIMENTS
+from tests.conftest import ROOT
+
+
+def test_nothing_generated_is_stale():
+    stale = [str(path.relative_to(ROOT)) for path, text in generate.pages().items() if path.read_text() != text]
+    assert not stale, "run `make docs`"
+
+
+def test_every_proxy_has_a_row():
+    rows = re.findall(r"^\| `(\w+)` \|", generate.proxy_table(), re.MULTILINE)
+    every = {name for subject in set(proxies.base.CONSUMES.values()) for name in proxies.names(subject)}
+    assert set(rows) == every | set(proxies.AGGREGATES)
+    assert len(rows) == len(set(rows))
+
+
+def test_every_experiment_has_a_row_and_the_readme_counts_them():
+    rows = generate.experiment_table().splitlines()[2:]
+    assert len(rows) == len(facts())
+    assert sum("not yet" not in row for row in rows) == len(EXPERIMENTS)
+    readme = (ROOT / "README.md").read_text()
+    assert f"[{len(EXPERIMENTS)} of {len(facts())}](docs/experiments.md)" in readme
+    assert f"[{len(proxies.names())} of one network](docs/proxies.md)" in readme
+
+
+def test_every_folder_of_results_has_a_page_that_the_index_names():
+    index = (ROOT / "results" / "README.md").read_text()
+    for folder in (ROOT / "results").iterdir():
+        if folder.is_dir():
+            assert (folder / "README.md").exists(), folder
+            assert f"({folder.name}/README.md)" in index

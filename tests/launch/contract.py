@@ -1,0 +1,142 @@
+"""What the tests of all launchers need to know of each: its name, command lines that are wrong, one that is right."""
+
+import ast
+import importlib
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+def _has_main(path):
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in body)
+
+
+# A module of `launch` that defines `main` is a launcher; it need not import for that.
+LAUNCHERS = sorted(path.stem for path in (ROOT / "launch").glob("*.py") if _has_main(path))
+
+
+def module(name):
+    """A launcher; what needs it is skipped while it does not import, which one test of its own tells."""
+    try:
+        return importlib.import_module(f"launch.{name}")
+    except ImportError as error:
+        pytest.skip(f"launch.{name} does not import: {error}")
+
+
+# For each launcher a command line that does something small. FILES stands for a folder with archs.txt, a cell of
+# NAS-Bench-201, and table.csv, which knows its accuracy; OUT for a fresh folder.
+SMALL = "--archs=FILES/archs.txt --output=OUT --dataset=synthetic --width=2 --depth=1"
+WORKS = {
+    "score": f"{SMALL} --batch_size=4 --proxies=snip,synflow",
+    "nngp": f"{SMALL} --train_split=train --val_split=test --n_train=10 --n_val=10,20 --bn_batch=10",
+    "train": f"{SMALL} --epochs=1 --batch_size=32 --train_split=train[:64] --crop=0",
+    "correlate": "--scores=FILES/scores.csv --table=FILES/table.csv --output=OUT --bootstrap=0",
+    "prepare": "--table=FILES/table.csv --out=OUT/table.parquet --provenance=test",
+    "reproduce": "--list",
+}
+
+# For each launcher, command lines that must end in one line and exit code 2, and what that line must tell. OUT stands
+# for a fresh folder.
+BAD_INPUT = {
+    "score": {
+        "": "--output is required",
+        "--output=OUT": "Which architectures?",
+        "--output=OUT --num_archs=0": "between 1 and 15625",
+        "--output=OUT --num_archs=15626": "between 1 and 15625",
+        "--output=OUT --num_archs=2 --all": "Which architectures?",
+        "--output=OUT --num_archs=2 --proxies=gradsing": "'gradsing'",
+        "--output=OUT --num_archs=2 --proxies=": "--proxies is empty",
+        "--output=OUT --num_archs=2 --space=nasbench202": "'nasbench202'",
+        "--output=OUT --num_archs=2 --dataset=cifar11": "'cifar11'",
+        "--output=OUT --num_archs=2 --dataset=cifar10 --data_dir=OUT/missing": "launch.prepare --dataset=cifar10",
+        "--output=OUT --num_archs=2 --dataset=synthetic --batch_size=100000": "100000",
+        "--output=OUT --num_archs=2 --dataset=synthetic --batch_size=0": "--batch_size must be at least 1",
+        "--output=OUT --num_archs=2 --dataset=synthetic --split=tset": "'tset'",
+        "--output=OUT --num_archs=2 --init=xavi": "'xavi'",
+        "--output=OUT --num_archs=2 --bn=train": "'train'",
+        "--output=OUT --num_archs=2 --flavour=grande": "'grande'",
+        "--output=OUT --num_archs=2 --width=-1": "width=-1",
+        "--output=OUT --num_archs=2 --ntk_logits=ntk": "sum_logits|trace",
+        "--output=OUT --num_archs=2 --kernel=trace": "--ntk_logits",
+        "--output=OUT --num_archs=2 --params=all": "--ntk_params",
+        "--output=OUT --num_archs=2 --workers=-1": "--workers must be at least 0",
+        "--output=OUT --num_archs=2 --threads=-1": "--threads must be at least 0",
+        "--output=OUT --num_archs=2 --proxies=nngp --n_train=0": "--n_train takes whole numbers",
+        "--output=OUT --num_archs=2 --proxies=nngp --n_val=9999": "Received: 9999",
+        "--output=OUT --num_archs=2 --repeats=0": "--repeats must be at least 1",
+        "--output=OUT --num_archs=2 --shard=2/2": "'2/2'",
+        "--output=OUT --num_archs=2 --shard=half": "'half'",
+        "--output=OUT --num_archs=two": "two",
+        "--output=OUT --archs=OUT/missing.txt": "missing.txt",
+        "--output=OUT --archs=OUT/missing.parquet": "missing.parquet",
+        "--output=/dev/null/scores --num_archs=2 --dataset=synthetic": "/dev/null",
+    },
+    "nngp": {
+        "": "--output is required",
+        "--output=OUT": "Which architectures?",
+        "--output=OUT --num_archs=2 --space=nasbench202": "'nasbench202'",
+        "--output=OUT --num_archs=2 --n_train=": "--n_train takes whole numbers",
+        "--output=OUT --num_archs=2 --n_val=10,x": "'10,x'",
+        "--output=OUT --num_archs=2 --ensemble=0": "--ensemble takes whole numbers",
+        "--output=OUT --num_archs=2 --regularizers=0.1,-1": "'0.1,-1'",
+        "--output=OUT --num_archs=2 --regularizers=much": "'much'",
+        "--output=OUT --num_archs=2 --bn_momentum=1.5": "bn_momentum",
+        "--output=OUT --num_archs=2 --bn_batch=-1": "--bn_batch must be at least 0",
+        "--output=OUT --num_archs=2 --batch_size=50": "--block_size",
+        "--output=OUT --num_archs=2 --block_size=0": "--block_size must be at least 1",
+        "--output=OUT --num_archs=2 --strategy=mirrored --workers=2": "--workers=1",
+        "--output=OUT --num_archs=2 --kernel=rbf": "nngp|ntk",
+        "--output=OUT --num_archs=2 --strategy=cloud": "cpu|mirrored|multiworker|tpu",
+        "--output=OUT --num_archs=2 --dtype=float16": "float32|float64",
+        "--output=OUT --num_archs=2 --dataset=synthetic --train_split=tset": "'tset'",
+        "--output=OUT --num_archs=2 --dataset=synthetic --n_val=9999": "has 819 examples. Received: 9999",
+        "--output=OUT --num_archs=2 --kernel=ntk --strategy=mirrored": "Received: --strategy=mirrored",
+        "--output=OUT --num_archs=2 --n_train=1140 --n_val=10": "examples of class",
+        "--output=OUT --num_archs=2 --init=xavi": "'xavi'",
+        "--output=OUT --num_archs=2 --shard=2/2": "'2/2'",
+        "--output=OUT --archs=OUT/missing.txt": "missing.txt",
+    },
+    "correlate": {
+        "": "--scores is required",
+        "--scores=OUT/missing --table=OUT/missing.csv --output=OUT": "missing",
+        "--scores=a --table=b --output=OUT --top_k=0": "--top_k",
+        "--scores=a --table=b --output=OUT --where=dataset": "--where",
+        "--scores=a --table=b --output=OUT --thresholds=high": "high",
+    },
+    "prepare": {
+        "": "--dataset=NAME",
+        "--dataset=cifar11": "'cifar11'",
+        "--dataset=digits --table=a.csv": "either",
+        "--table=OUT/missing.csv --out=OUT/t.parquet --provenance=x": "missing.csv",
+        "--table=a.csv --provenance=x": "--out",
+        "--table=a.csv --out=OUT/t.parquet": "--provenance",
+        "--table=a.csv --out=OUT/t.parquet --provenance=x --space=y": "'y'",
+    },
+    "reproduce": {
+        "": "--experiment=ID",
+        "--experiment=gs_table5_2": "--output=FOLDER",
+        "--experiment=gs_table5_2 --output=OUT --scale=huge": "'huge'",
+        "--experiment=gs_table5_2 --output=OUT --scale=0": "'0'",
+        "--experiment=gs_table5_2 --output=OUT --scale=1.5": "'1.5'",
+        "--experiment=gs_table5_2 --output=OUT --table=OUT/missing.parquet": "missing.parquet",
+        "--experiment=gs_table5_2 --output=OUT --datasets=cifar11": "'cifar11'",
+        "--experiment=gs_table5_2 --output=OUT --datasets=digits --targets=a,b": "--targets names columns of --table",
+        "--experiment=gs_table9_9 --output=OUT": "'gs_table9_9'",
+        "--experiment=nngp_fig7 --output=OUT": "not available yet",
+    },
+    "train": {
+        "": "--output is required",
+        "--output=OUT": "Which architectures?",
+        "--output=OUT --num_archs=2 --space=nasbench202": "'nasbench202'",
+        "--output=OUT --num_archs=2 --dataset=cifar11": "'cifar11'",
+        "--output=OUT --num_archs=2 --dataset=synthetic --train_split=tset": "'tset'",
+        "--output=OUT --num_archs=2 --init=xavi": "'xavi'",
+        "--output=OUT --num_archs=2 --repeats=0": "--repeats must be at least 1",
+        "--output=OUT --num_archs=2 --epochs=0": "epochs",
+        "--output=OUT --num_archs=2 --schedule=sometimes": "schedule",
+        "--output=OUT --num_archs=2 --shard=3/3": "'3/3'",
+        "--output=OUT --num_archs=2 --table_out=table.csv": "--table_out",
+    },
+}

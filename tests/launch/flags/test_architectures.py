@@ -1,0 +1,107 @@
+"""Which architectures: a sample, a file, a table, all of a space."""
+
+import collections
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import spaces
+from launch import app, score
+from launch.flags.architectures import Architectures, is_table, sample_architectures, sample_known
+from tfnas import tables
+from tfnas.errors import InputError
+
+SPACE = spaces.get("nasbench201")
+ARCHS = sample_architectures(SPACE, 12, seed=7)
+
+
+def choose(**flags):
+    return Architectures(**flags).choose(SPACE, 0)
+
+
+def test_sampled_architectures_are_distinct_and_grow_from_the_front():
+    assert len(set(ARCHS)) == 12
+    assert sample_architectures(SPACE, 30, seed=7)[:12] == ARCHS
+    assert sample_architectures(SPACE, 12, seed=8) != ARCHS
+    assert {str(SPACE.parse(arch)) for arch in ARCHS} == set(ARCHS)
+    assert choose(num_archs=5) == sample_architectures(SPACE, 5, seed=0)
+
+
+def test_every_operation_is_drawn_equally_often():
+    drawn = sample_architectures(SPACE, 2000, seed=0)
+    counts = collections.Counter(part.split("~")[0] for arch in drawn for part in arch.replace("+", "|").split("|"))
+    shares = np.array([count for op, count in counts.items() if op]) / (2000 * 6)
+    assert len(shares) == 5
+    # Five standard deviations of a binomial share of 1/5 among 12,000.
+    assert np.abs(shares - 0.2).max() < 5 * np.sqrt(0.2 * 0.8 / 12000)
+
+
+def test_a_sample_of_known_ones_grows_from_the_front():
+    assert sorted(sample_known(ARCHS, 12, 0)) == sorted(ARCHS)
+    assert sample_known(ARCHS, 12, 0)[:4] == sample_known(ARCHS, 4, 0) != ARCHS[:4]
+    with pytest.raises(InputError, match="between 1 and 12"):
+        sample_known(ARCHS, 13, 0)
+
+
+def test_a_file_of_architectures(tmp_path, monkeypatch):
+    path = tmp_path / "archs.txt"
+    path.write_text(f"# the best\n{ARCHS[0]}\n\n  {ARCHS[1]}  # second\n{ARCHS[0]}\n", encoding="utf-8-sig")
+    assert choose(archs=str(path)) == ARCHS[:2]
+    assert set(choose(archs=str(path), num_archs=1)) < set(ARCHS[:2])
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert choose(archs="~/archs.txt") == ARCHS[:2]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_table_of_architectures(tmp_path, suffix):
+    path = tmp_path / f"table.{suffix}"
+    frame = pd.DataFrame({"arch": ARCHS[:3], "accuracy": [1.0, 2.0, 3.0]})
+    frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
+    assert choose(archs=str(path)) == ARCHS[:3]
+    assert is_table(str(path))
+
+
+def test_an_embedded_table():
+    assert choose(archs="nasbench201_digits") == tables.load("nasbench201_digits").arch.tolist()
+    assert is_table("nasbench201_digits")
+    assert not is_table("archs.txt")
+
+
+def test_all_architectures():
+    assert len(set(choose(all=True))) == SPACE.size
+
+
+def test_they_are_chosen_once(tmp_path):
+    """The file may change while the run is at work."""
+    path = tmp_path / "archs.txt"
+    path.write_text(ARCHS[0])
+    config = Architectures(archs=str(path))
+    assert config.choose(SPACE, 0) == ARCHS[:1]
+    path.write_text(ARCHS[1])
+    assert config.choose(SPACE, 0) == ARCHS[:1]
+
+
+@pytest.mark.parametrize("flags", [{}, {"num_archs": 2, "all": True}, {"archs": "f", "all": True}])
+def test_no_way_or_two_ways_of_naming_them(flags):
+    with pytest.raises(InputError, match="Which architectures"):
+        choose(**flags)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (f"{ARCHS[0]}\n|oops~0|\n", "line 2"),
+        ("# nothing\n\n", "has no architectures"),
+        (b"\xff\xfe\x00", "not a text file"),
+        (f"{ARCHS[0].replace('~0', '~1')}\n", "line 1"),
+    ],
+)
+def test_a_bad_file_of_architectures_is_named_with_its_line(tmp_path, capsys, content, expected):
+    path = tmp_path / "archs.txt"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert score.main([f"--output={tmp_path / 'out'}", f"--archs={path}"]) == app.USAGE_ERROR
+    error = capsys.readouterr().err
+    assert str(path) in error
+    assert expected in error
+    assert not (tmp_path / "out").exists()

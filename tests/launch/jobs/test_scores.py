@@ -1,0 +1,184 @@
+"""Scoring: what is recorded for each proxy, and that scores depend on nothing else."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import proxies
+import spaces
+from launch.flags.execution import Execution
+from launch.flags.scoring import Scoring
+from launch.jobs import base
+from launch.jobs.scores import ScoreJob
+from launch.score import Config, jobs
+from tfnas import environment
+from tfnas.errors import InputError
+from tfnas.runs import records
+
+ARCHS = (
+    "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_3x3~2|",
+    "|skip_connect~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|avg_pool_3x3~2|",
+)
+SMALL = {"dataset": "synthetic", "width": 2, "depth": 1, "batch_size": 4}
+ASKED = ("gradsign", "fnorm", "zen")
+EVERY = {*ASKED, "params", "flops"}
+
+
+def settings(**more):
+    return Scoring(**{"proxies": ASKED} | SMALL | more)
+
+
+def fake_evaluate(graph, weights, images, labels, names, options, **more):
+    """Numbers that depend on weights, batch, proxy and noise seed, as real scores do."""
+    total = sum(float(np.abs(array).sum(dtype=np.float64)) for array in weights.values())
+    total += float(images.sum(dtype=np.float64)) + options.seed / 2**63
+    return {
+        name: proxies.Outcome(total * (1 + len(name)), "ok", "", 0.001, proxies.get(name).mode(options))
+        for name in names
+    }
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    monkeypatch.setattr(environment, "device", lambda: "test")
+    monkeypatch.setattr(proxies, "evaluate", fake_evaluate)
+
+
+def run(folder, archs=ARCHS, execution=None, **more):
+    base.run(ScoreJob(settings(**more)), archs, Execution(output=str(folder), **execution or {}))
+    return records.read(folder, stable=True)
+
+
+@pytest.mark.usefixtures("fake")
+def test_repeats_seeds_and_architectures_have_weights_of_their_own(tmp_path):
+    frames = [run(tmp_path / str(seed), repeats=2, seed=seed) for seed in (0, 1)]
+    scores = pd.concat(frames).query("proxy == 'gradsign'").score
+    assert scores.nunique() == len(scores) == 8
+
+
+@pytest.mark.usefixtures("fake")
+@pytest.mark.parametrize(
+    ("setting", "value", "changed"),
+    [
+        ("ntk_batch_size", 2, {"fnorm"}),
+        ("ntk_logits", "trace", {"fnorm"}),
+        ("ntk_params", "all", {"fnorm"}),
+        ("prescribed_init", False, {"zen"}),
+        ("noise_repeats", 3, {"zen"}),
+        ("bn", "inference", {"fnorm", "gradsign"}),
+        ("dtype", "float64", {"fnorm", "gradsign", "zen"}),
+        ("init", "xavier", EVERY),
+        ("batch_size", 8, EVERY),
+        ("width", 4, EVERY),
+        ("flavour", "zcnas", EVERY),
+        ("synflow_kept_bn", ("reduction",), set()),
+    ],
+)
+def test_another_setting_lies_beside_the_first(tmp_path, setting, value, changed):
+    run(tmp_path, ARCHS[:1])
+    frame = run(tmp_path, ARCHS[:1], **{setting: value})
+    assert set(frame.proxy[frame.proxy.duplicated()]) == changed
+    assert len(ScoreJob(settings(**{setting: value})).results(ARCHS[:1], str(tmp_path))) == 5
+
+
+@pytest.mark.usefixtures("fake")
+def test_records_hold_the_settings_as_used(tmp_path):
+    frame = run(tmp_path, ARCHS[:1], width=None, depth=None, ntk_batch_size=2).set_index("proxy")
+    assert (frame.width == 16).all()
+    assert (frame.depth == 5).all()
+    assert (frame.flavour == "tiny").all()
+    assert frame.batch_size.to_dict() == {"gradsign": 4, "fnorm": 2, "zen": 4, "params": 4, "flops": 4}
+    assert frame.bn.to_dict() == {"gradsign": "example", "fnorm": "batch", "zen": "batch", "params": "", "flops": ""}
+    assert frame.options["fnorm"].startswith('{"classes":10,"input_shape":[32,32,3],"kernel":"sum_logits"')
+
+
+def test_every_option_that_changes_a_proxy_is_in_its_records():
+    """For each option the proxies whose score moves with it have registered it; and each has one that it moves."""
+    other = {"ntk_logits": "trace", "ntk_params": "all", "prescribed_init": False, "noise_repeats": 1}
+    other["synflow_kept_bn"] = ("reduction",)
+    registered = {option for name in proxies.names() for option in proxies.get(name).options}
+    assert set(other) == registered
+    first = Scoring(flavour="zcnas", **SMALL)
+
+    def scores(changes):
+        job = ScoreJob(dataclasses.replace(first, **changes))
+        (task,) = job.tasks(ARCHS[:1])
+        values = job.worker().compute(task)
+        return {blank.proxy: value["score"] for blank, value in zip(task.blanks, values, strict=True)}
+
+    before = scores({})
+    for option, value in other.items():
+        after = scores({option: value})
+        moved = {name for name in before if before[name] != after[name]}
+        assert moved, f"{option} changes nothing"
+        assert moved <= {name for name in before if option in proxies.get(name).options}, option
+
+
+@pytest.mark.parametrize("name", spaces.names())
+def test_proxies_that_are_published_on_a_thin_network_score_every_space(name, tmp_path):
+    space = spaces.get(name)
+    archs = [str(space.sample(np.random.default_rng(seed))) for seed in range(3)]
+    assert set(run(tmp_path, archs, space=name, width=None, proxies=("linear_regions",)).status) == {"ok"}
+
+
+# Which job scores what -----------------------------------------------------------------------------------------------
+
+
+def config(**more):
+    return Config(**{"output": "o", "num_archs": 1} | SMALL | more)
+
+
+def test_names_and_their_jobs():
+    assert config(proxies=("snip",)).names() == ["snip", "params", "flops"]
+    assert config(proxies=("all",)).names() == proxies.names()
+    assert config(proxies=("nngp",)).names() == []
+    assert config(proxies=("ntk", "snip", "nngp")).names("ensemble") == ["nngp", "ntk"]
+    found = jobs(config(proxies=("ntk", "snip", "nngp"), n_train=(5, 7), data_dir="d", width=3))
+    assert [type(job).__name__ for job in found] == ["ScoreJob", "InferenceJob", "InferenceJob"]
+    assert [job.settings.kernel for job in found[1:]] == ["nngp", "ntk"]
+    for job in found[1:]:
+        assert (job.settings.n_train, job.settings.data_dir, job.settings.width) == ((5, 7), "d", 3)
+
+
+@pytest.fixture
+def made_up(monkeypatch):
+    """Registers a proxy that consumes something, for one test."""
+
+    def register(consumes, compute=lambda subject: 1.0, **more):
+        monkeypatch.setattr(proxies.base, "_REGISTRY", dict(proxies.base._REGISTRY))
+        proxies.base.proxy("made_up", consumes=consumes, summary="made up", **more)(compute)
+
+    return register
+
+
+@pytest.mark.parametrize("consumes", [kind for kind, subject in proxies.base.CONSUMES.items() if subject == "network"])
+def test_a_proxy_of_a_network_is_scored_once_it_is_registered(tmp_path, made_up, consumes):
+    made_up(consumes, lambda passes: passes.graph.count_params() + passes.options.n_val, options=("n_val",))
+    frame = run(tmp_path, ARCHS[:1], proxies=("made_up",)).set_index("proxy")
+    assert frame.status.made_up == "ok"
+    assert frame.score.made_up == frame.score.params + 500
+    assert '"n_val":500' in frame.options.made_up
+
+
+def test_a_proxy_of_an_ensemble_is_scored_once_it_is_registered(tmp_path, made_up):
+    """It may ask for both kernels, and its sizes are those of the flags."""
+    made_up("ensemble", lambda ensemble: ensemble.accuracy("nngp") + 2 * ensemble.accuracy("ntk"))
+    sizes = {"n_train": (10, 20), "n_val": (15,), "ensemble": (1, 2)}
+    more = {"dataset": "digits", "proxies": ("made_up", "nngp", "ntk")}
+    for job in jobs(config(**sizes | more)):
+        base.run(job, ARCHS[:1], Execution(output=str(tmp_path)))
+    scores = records.read(tmp_path).set_index("proxy").score
+    for size in ("10_15_1", "20_15_1", "10_15_2", "20_15_2"):
+        assert scores[f"made_up_{size}"] == scores[f"nngp_{size}"] + 2 * scores[f"ntk_{size}"]
+
+
+@pytest.mark.parametrize("consumes", ["training", "predictor"])
+def test_a_proxy_that_no_job_can_compute_yet_is_an_error_that_says_so(made_up, consumes):
+    made_up(consumes)
+    assert proxies.names(consumes) == ["made_up"]
+    for subject in ("network", "ensemble"):
+        with pytest.raises(InputError, match=f"made_up, which consumes {consumes}. Allowed: all, .*nngp, ntk$"):
+            config(proxies=("snip", "made_up")).names(subject)
+    assert "made_up" not in config(proxies=("all",)).names()

@@ -1,0 +1,92 @@
+"""The network that a score selects among random ones, where the right answer is known."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import spaces
+from launch.papers.base import Inputs
+from launch.papers.gradsign.selection import selection
+from launch.papers.registry import EXPERIMENTS
+
+TABLE = EXPERIMENTS["gs_table5_4"]
+
+
+def rows_of(truth, scores, runs=200, seed=0):
+    """Rows by (method, data set)."""
+    names = TABLE.jobs.proxies
+    records = pd.DataFrame({"arch": np.tile(truth.index, 3), "proxy": np.repeat(names, len(truth))})
+    records["score"] = np.concatenate([scores[name] for name in names])
+    inputs = Inputs(TABLE, spaces.get("nasbench201"), truth, tuple(truth), records, seed)
+    return {(row["method"], row["dataset"]): row for row in selection(inputs, runs=runs).rows.to_dict("records")}
+
+
+@pytest.fixture
+def pool():
+    rng = np.random.default_rng(0)
+    truth = pd.DataFrame(rng.normal(70, 10, (40, 2)), [f"a{i}" for i in range(40)], ["cifar10", "cifar100"])
+    noisy = truth["cifar10"].to_numpy() + rng.normal(0, 5, 40)
+    return truth, {"gradsign": truth["cifar10"].to_numpy(), "synflow": noisy, "naswot": np.full(40, np.nan)}
+
+
+def test_a_perfect_proxy_chooses_the_optimum_and_none_beats_it(pool):
+    truth, scores = pool
+    rows = rows_of(truth, scores)
+    assert rows["gradsign", "cifar10"]["ours"] == rows["optimal", "cifar10"]["ours"]
+    # The search looks at the first data set only; the optimum is taken on each by itself.
+    assert rows["gradsign", "cifar100"]["ours"] < rows["optimal", "cifar100"]["ours"]
+    assert rows["synflow", "cifar10"]["ours"] < rows["gradsign", "cifar10"]["ours"]
+
+
+def test_random_is_the_mean_of_the_pool_and_so_is_a_proxy_without_scores(pool):
+    truth, scores = pool
+    rows = rows_of(truth, scores, runs=4000)
+    for method in ("random", "naswot"):
+        for dataset in truth:
+            row = rows[method, dataset]
+            assert row["ours"] == pytest.approx(truth[dataset].mean(), abs=5 * truth[dataset].std() / 4000**0.5)
+            assert row["high"] - row["ours"] == pytest.approx(truth[dataset].std(ddof=0), rel=0.1)
+    assert rows["naswot", "cifar10"]["left_out"] == 40
+
+
+def test_best_of_n_has_the_expected_distribution(pool):
+    """Mean of the maximum of n of m without replacement, from the ranks: P(max is rank k) = C(k-1, n-1) / C(m, n)."""
+    truth, scores = pool
+    ranked = np.sort(truth["cifar10"].to_numpy())
+    n, m = 10, 40  # a quarter of the pool
+    chances = np.array([math.comb(k - 1, n - 1) / math.comb(m, n) for k in range(1, m + 1)])
+    mean = (chances * ranked).sum()
+    deviation = math.sqrt((chances * (ranked - mean) ** 2).sum())
+    row = rows_of(truth, scores, runs=4000)["optimal", "cifar10"]
+    assert row["ours"] == pytest.approx(mean, abs=5 * deviation / 4000**0.5)
+    assert row["high"] - row["ours"] == pytest.approx(deviation, rel=0.1)
+
+
+def test_a_network_without_a_score_is_never_chosen_over_one_with():
+    truth = pd.DataFrame({"cifar10": [90.0, 10.0, 20.0, 30.0]}, list("abcd"))
+    score = np.array([np.nan, -np.inf, 1.0, 2.0])
+    rows = rows_of(truth, dict.fromkeys(("gradsign", "synflow", "naswot"), score))
+    # A quarter of four is one network a run: every one is drawn, whatever its score.
+    assert rows["gradsign", "cifar10"]["ours"] == rows["random", "cifar10"]["ours"]
+    bigger = pd.concat([truth] * 3, ignore_index=True).set_index(pd.Index(list("abcdefghijkl")))
+    rows = rows_of(bigger, dict.fromkeys(("gradsign", "synflow", "naswot"), np.tile(score, 3)), runs=2000)
+    # Three of twelve a run: 90 only where all three drawn are a, e, i, which is 1 of 220.
+    assert rows["gradsign", "cifar10"]["ours"] < 30
+    assert rows["gradsign", "cifar10"]["left_out"] == 3
+
+
+def test_golden_selection_without_a_proxy_gives_the_rows_of_the_paper(shared):
+    """`random` and `optimal` need no scores: with the published accuracies they are the paper's, within its luck."""
+    frame = pd.read_parquet(shared / "data" / "tables" / "nb201_accuracy.parquet").set_index("arch")
+    truth = frame[[column for (column,) in TABLE.columns.values()]].set_axis(list(TABLE.columns), axis=1)
+    rows = rows_of(truth, dict.fromkeys(TABLE.jobs.proxies, np.full(len(truth), np.nan)), runs=500)
+    for method in ("random", "optimal"):
+        for dataset in TABLE.columns:
+            row = rows[method, dataset]
+            deviation = row["high"] - row["ours"]
+            assert row["paper_std"] == pytest.approx(deviation, rel=0.15)
+            # Two means over 500 runs each; four standard errors of their difference.
+            assert row["ours"] == pytest.approx(row["paper"], abs=4 * deviation * (2 / 500) ** 0.5)
+    assert ("naswot (1000)", "cifar10") in rows

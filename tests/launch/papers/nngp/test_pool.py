@@ -1,0 +1,87 @@
+"""From records to the pool of networks that a figure is about."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from launch.papers.base import Inputs
+from launch.papers.nngp import pool
+from launch.papers.nngp.metrics import InferenceKey
+from launch.papers.registry import EXPERIMENTS
+from tests.launch.papers.nngp.cases import ARCHS, NETWORK, SPACE, N, key, write_records
+from tfnas.errors import InputError
+from tfnas.runs import records
+
+
+def test_records_become_percent_by_setting(tmp_path, table):
+    columns = {key(): np.linspace(0.1, 0.5, N), key(momentum=0.0): np.full(N, 0.25)}
+    for seed, shift in ((0, 0.0), (1, 0.02)):
+        shifted = {of: values + shift for of, values in columns.items()}
+        write_records(tmp_path / "scores", table, shifted, seed=seed)
+    found = pool.from_records(records.read(tmp_path / "scores"))
+    assert found.regularizers == 20
+    assert found.network == NETWORK | {"classes": 10, "input_shape": (32, 32, 3)}
+    assert sorted(InferenceKey(*column) for column in found.frame) == sorted(columns)
+    expected = 100 * (np.linspace(0.1, 0.5, N) + 0.01)  # seeds are repeats
+    assert found.frame[key()].loc[ARCHS].to_numpy() == pytest.approx(expected)
+    assert found.sizes.loc[ARCHS, "params"].tolist() == table["params"].tolist()
+
+
+def test_failures_are_no_scores(tmp_path, table):
+    write_records(tmp_path, table, {key(): np.full(N, 0.5)})
+    frame = records.read(tmp_path)
+    frame.loc[(frame["arch"] == ARCHS[0]) & frame["proxy"].str.startswith("nngp"), "status"] = "nan"
+    found = pool.from_records(frame).frame[key()]
+    assert math.isnan(found[ARCHS[0]])
+    assert found.notna().sum() == N - 1
+
+
+def test_scores_that_do_not_go_together_are_refused(tmp_path, table):
+    columns = {key(): np.full(N, 0.5)}
+    write_records(tmp_path / "a", table, columns)
+    frame = records.read(tmp_path / "a")
+    with pytest.raises(InputError, match="Received proxies: flops, params"):
+        pool.from_records(frame[~frame["proxy"].str.startswith("nngp")])
+    other = frame.assign(dataset="cifar100")
+    with pytest.raises(InputError, match="Scores differ in dataset: cifar10, cifar100"):
+        pool.from_records(pd.concat([frame, other]))
+    other = frame.assign(batch_size=250)
+    with pytest.raises(InputError, match="differ in batch_size and cannot be averaged"):
+        pool.from_records(pd.concat([frame, other]))
+
+
+def inputs_of(table, folder, **changes):
+    """What the runner hands over for figure 1."""
+    truth = table.rename(columns={"truth": "cifar10"})
+    given = {"space": SPACE, "truth": truth, "datasets": ("cifar10",), "records": records.read(folder), "seed": 3}
+    return Inputs(**{"experiment": EXPERIMENTS["nngp_fig1"]} | given | changes)
+
+
+def test_scores_and_table_are_of_the_same_networks_in_one_order(tmp_path, table):
+    written = table[:9]
+    write_records(tmp_path, written, {key(): np.linspace(0.1, 0.9, 9)})
+    found, notes = pool.gather(inputs_of(written.sample(frac=1, random_state=0), tmp_path))
+    assert found.table.index.tolist() == found.scores.index.tolist() == sorted(written.index)
+    assert found.table["truth"].to_dict() == written["truth"].to_dict()
+    assert found.scores[key()].to_dict() == pytest.approx(dict(zip(ARCHS, np.linspace(10, 90, 9), strict=False)))
+    assert found.context.flops == pytest.approx(2 * written["flops"].mean())
+    assert (found.context.features, found.context.seed, found.context.classes) == (512, 3, 10)
+    assert [note.split(":")[0] for note in notes] == ["cost"]
+
+
+def test_networks_without_a_score_are_told(tmp_path, table):
+    write_records(tmp_path, table, {key(): np.full(N, 0.5)})
+    frame = records.read(tmp_path)
+    frame.loc[(frame["arch"] == ARCHS[0]) & frame["proxy"].str.startswith("nngp"), "status"] = "oom"
+    _, notes = pool.gather(inputs_of(table, tmp_path, records=frame))
+    assert notes[0].startswith(f"1 of {N} networks lack a score")
+
+
+def test_sizes_without_records_are_counted(tmp_path, table):
+    write_records(tmp_path, table[:3], {key(): [0.1, 0.2, 0.3]}, drop=("params", "flops"))
+    found, _ = pool.gather(inputs_of(table.loc[ARCHS[:3], ["truth"]], tmp_path))
+    for arch in ARCHS[:3]:
+        graph = SPACE.layer_graph(arch)
+        assert found.table.loc[arch, ["params", "flops"]].tolist() == [graph.count_params(), graph.flops()]

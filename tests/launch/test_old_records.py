@@ -1,0 +1,116 @@
+"""Records of the version before jobs and flags had their present form: found, resumed, correlated, computed again.
+
+The folder old_records holds parts as that version wrote them, on digits with networks of width 16 and depth 1, and
+the configs of its commands; `kept` holds the features of one network.
+"""
+
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from launch import correlate, nngp, score, train
+from tfnas.runs import records
+
+OLD = pathlib.Path(__file__).parent / "old_records"
+NETWORKS = ["--width=16", "--depth=1"]
+SCORE = ["--num_archs=3", "--batch_size=16", "--ntk_batch_size=8", "--noise_repeats=2", "--proxies=all"]
+# The names of two flags are new here: --ntk_logits was --kernel and --ntk_params was --params.
+SETTINGS = ["--ntk_logits=trace", "--ntk_params=all", "--noprescribed_init", "--synflow_kept_bn=reduction"]
+MORE = ["--num_archs=2", "--batch_size=16", "--repeats=2", "--seed=1", "--bn=inference", *SETTINGS]
+MORE += ["--proxies=fnorm,ntk_mean,ncn,lga,synflow,zen,swap,aznas_expressivity,gradsign,zico"]
+NNGP = ["--num_archs=3", "--n_train=20,60", "--n_val=50", "--ensemble=1,2"]
+NTK = ["--num_archs=2", "--n_train=20", "--n_val=30", "--kernel=ntk", "--regularizers=0.001,0.1"]
+TRAIN = ["--num_archs=2", "--epochs=1", "--repeats=2", "--crop=0"]
+TRAIN += ["--train_split=train[:256]", "--val_split=train[256:400]"]
+
+# Folder, launcher, flags, records of this command.
+COMMANDS = {
+    "score": ("score", score, SCORE, 3 * 27),
+    "score, other settings": ("score", score, MORE, 4 * 12),
+    "nngp": ("nngp", nngp, NNGP, 3 * 6),
+    "ntk": ("nngp", nngp, NTK, 2 * 3),
+    "train": ("train", train, TRAIN, 4 * 3),
+}
+# Float32 sums come in another order on another processor or with other threads; by proxy, where 1e-4 is too strict.
+TOLERANCE = {
+    "ncn": 3e-2,  # the smallest eigenvalue is a small difference of large numbers
+    "epe_nas": 1e-2,
+    "plain": 1e-2,
+    "grasp": 1e-2,
+    "zico": 1e-2,
+    "aznas_progressivity": 1e-2,
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    shutil.copytree(OLD, tmp_path / "old")
+    return tmp_path / "old"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_nothing_is_left_to_do(folder, command, capsys):
+    name, launcher, flags, count = COMMANDS[command]
+    before = {path: path.read_bytes() for path in folder.rglob("*.parquet")}
+    assert launcher.main([*NETWORKS, *flags, f"--output={folder / name}"]) == 0
+    out, error = capsys.readouterr()
+    assert error == ""
+    assert f"{count} records ({count} ok)" in out
+    assert "missing" not in out
+    assert {path: path.read_bytes() for path in folder.rglob("*.parquet")} == before
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_present_code_gives_the_same_scores(folder, tmp_path, command):
+    """Computed anew, every old record has a present one of the same key and score."""
+    name, launcher, flags, count = COMMANDS[command]
+    assert launcher.main([*NETWORKS, *flags, f"--output={tmp_path / 'new'}"]) == 0
+    new = records.read(tmp_path / "new", stable=True)
+    both = new.merge(records.read(folder / name, stable=True), on=list(records.KEY), suffixes=("", "_old"))
+    assert len(both) == len(new) == count
+    assert (both.status == both.status_old).all()
+    for row in both.itertuples():
+        if launcher is score:
+            assert row.score == pytest.approx(row.score_old, rel=TOLERANCE.get(row.proxy, 1e-4)), row.proxy
+        elif row.proxy in ("params", "flops"):
+            assert row.score == row.score_old
+        else:  # accuracies: one image of the smallest split, in its unit
+            one = {"nngp": 1 / 30, "train": 100 / 144}[name]
+            assert row.score == pytest.approx(row.score_old, abs=1.01 * one), row.proxy
+
+
+def test_they_are_correlated(folder, tmp_path):
+    archs = records.read(folder / "score").arch.unique()
+    table = pd.DataFrame({"arch": archs, "accuracy": np.arange(len(archs))})
+    table.to_csv(tmp_path / "table.csv", index=False)
+    for name, where in (("score", "seed=0"), ("nngp", "seed=0")):
+        flags = [f"--scores={folder / name}", f"--table={tmp_path / 'table.csv'}", f"--output={tmp_path / name}"]
+        assert correlate.main([*flags, f"--where={where}", "--bootstrap=0"]) == 0
+    assert (tmp_path / "nngp" / "correlations.csv").read_text().count("nngp_20_50_2") == 1
+
+
+def test_a_kept_member_is_found(tmp_path, monkeypatch):
+    shutil.copytree(OLD / "kept", tmp_path / "kept")
+    monkeypatch.setattr("proxies.nngp.member_weights", lambda *_, **__: pytest.fail("computed again"))
+    flags = ["--width=4", "--depth=1", "--num_archs=1", "--n_train=10", "--n_val=20", "--bn_batch=20"]
+    assert nngp.main([*flags, f"--kernels={tmp_path / 'kept'}", f"--output={tmp_path / 'out'}"]) == 0
+    assert set(records.read(tmp_path / "out").status) == {"ok"}
+
+
+@pytest.mark.parametrize("path", sorted(OLD.glob("*/config*.json")), ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_their_configs_are_replayed_or_name_the_flag_that_changed(path, tmp_path, capsys):
+    launcher = {"score": score, "nngp": nngp, "train": train}[path.parent.name]
+    code = launcher.main([f"--config={path}", f"--output={tmp_path / 'out'}", "--num_archs=0"])
+    assert code == 2
+    error = capsys.readouterr().err
+    old = {"score": "--kernel has another name now: --ntk_logits", "nngp": "--batch_size has another name now"}
+    assert old.get(path.parent.name, "--num_archs must be between 1 and") in error
+    if path.parent.name == "nngp":  # without the flag that has another name: numbers that were strings are read
+        content = {key: value for key, value in json.loads(path.read_text()).items() if key != "batch_size"}
+        (tmp_path / "config.json").write_text(json.dumps(content))
+        launcher.main([f"--config={tmp_path / 'config.json'}", f"--output={tmp_path / 'out'}", "--num_archs=0"])
+        assert "--num_archs must be between 1 and" in capsys.readouterr().err
