@@ -102,10 +102,7 @@ class Network:
         self.chains = make_chains(graph, fuse)
         self.live = live_nodes(graph)
         self.weights = {key: self._tensor(weights[key]) for node in graph.nodes for key in node.param_keys()}
-        self._params = {
-            chain.output: tuple(self._layer_params(node) if node.params else None for node in chain.nodes)
-            for chain in self.chains
-        }
+        self._params = {chain.output: tuple(map(self._layer_params, chain.nodes)) for chain in self.chains}
         self._uses = {name: len(readers) for name, readers in graph.consumers.items()}
         self._kept = {graph.output, graph.features, graph.nodes[0].name}
         self._kept_for_backward = self._kept.union(
@@ -117,7 +114,10 @@ class Network:
         make = tf.constant if isinstance(value, np.ndarray) else tf.convert_to_tensor
         return make(value, self.dtype)
 
-    def _layer_params(self, node: Node) -> Params:
+    def _layer_params(self, node: Node) -> Params | None:
+        """Parameters of a layer; None for those that never have some (a BN may have none of its own)."""
+        if not node.params and node.op != "batch_norm":
+            return None
         return Params(
             **{param: self.weights[key] for (param, _), key in zip(node.params, node.param_keys(), strict=True)}
         )
