@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from proxies.base import proxy
@@ -9,30 +10,22 @@ from proxies.base import proxy
 if TYPE_CHECKING:
     from proxies.nngp import Ensemble
 
-_SIZES = ("n_train", "n_val", "ensemble", "regularizers")
-
-
-@proxy(
-    "nngp",
+_inference_proxy = functools.partial(
+    proxy,
     consumes="ensemble",
     bn="inference",
-    summary="validation accuracy of inference with the NNGP kernel",
-    options=_SIZES,
+    options=("n_train", "n_val", "ensemble", "regularizers"),
     modes=("inference",),
 )
+
+
+@_inference_proxy("nngp", summary="validation accuracy of inference with the NNGP kernel")
 def nngp(ensemble: Ensemble) -> float:
     """Validation accuracy of ridge regression on the second moments of untrained features, best regulariser."""
     return ensemble.accuracy("nngp")
 
 
-@proxy(
-    "ntk",
-    consumes="ensemble",
-    bn="inference",
-    summary="validation accuracy of inference with the tangent kernel",
-    options=_SIZES,
-    modes=("inference",),
-)
+@_inference_proxy("ntk", summary="validation accuracy of inference with the tangent kernel")
 def ntk(ensemble: Ensemble) -> float:
     """Validation accuracy of ridge regression on the tangent kernel of all parameters, best regulariser."""
     return ensemble.accuracy("ntk")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -94,9 +95,7 @@ def _computed(
 
     workers.start_tensorflow()
     todo = _at_hand(experiment.jobs.of(experiment, request, known.space.name, known.datasets))
-    execution = Execution(
-        output=f"{output}/scores", workers=workers.workers, threads=workers.threads, retry=workers.retry
-    )
+    execution = Execution(output=f"{output}/scores", **dataclasses.asdict(workers))
     archs = known.frame.index.tolist()
     parts = []
     for job in todo:
