@@ -7,7 +7,7 @@
 The first networks of seed 0 of NAS-Bench-201 are scored through the command line, each time into a fresh folder.
 Without --threads the one process takes all cores and each of the two its share; sums may then differ in their last
 digits. With --threads=1 (or any number) records must be equal bit for bit, or the exit code is 1. Starting is part of
-the time, so few networks say little.
+the time, so few networks say little; what is left once all processes are at work is told beside it.
 """
 
 import dataclasses
@@ -33,9 +33,16 @@ THREADS = flags.DEFINE_integer("threads", 0, "threads of each process (0: all co
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One run of launch.score: its wall seconds, and its records without what time and host decide."""
+    """One run of launch.score.
+
+    Attributes:
+        seconds: wall time.
+        working: of these, how long networks took, shared out evenly among the processes.
+        frame: its records without what time and host decide.
+    """
 
     seconds: float
+    working: float
     frame: pd.DataFrame
 
 
@@ -55,7 +62,9 @@ def score(workers: str) -> Run:
         command = [sys.executable, "-m", "launch.score", *(f"--{name}={value}" for name, value in given.items())]
         start = time.perf_counter()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        return Run(time.perf_counter() - start, records.read(folder, stable=True))
+        seconds = time.perf_counter() - start
+        working = records.read(folder).seconds.sum() / int(workers)
+        return Run(seconds, working, records.read(folder, stable=True))
 
 
 def difference(one: pd.DataFrame, other: pd.DataFrame) -> dict[str, float]:
@@ -77,7 +86,8 @@ def main(_) -> None:
         print(f"--workers={workers}: {pace:.0f} networks an hour ({run.seconds:.0f} s)", flush=True)
     equal = True
     for workers in others:
-        print(f"--workers={workers} against {first}: {runs[first].seconds / runs[workers].seconds:.2f} times as fast")
+        whole, working = (getattr(runs[first], name) / getattr(runs[workers], name) for name in ("seconds", "working"))
+        print(f"--workers={workers} against {first}: {whole:.2f} times as fast, {working:.2f} without the start")
         found = difference(runs[workers].frame, runs[first].frame)
         equal &= not any(found.values())
         largest = ", ".join(f"{name} {value:.1e}" for name, value in found.items() if value)

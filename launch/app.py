@@ -35,29 +35,43 @@ import textwrap
 import types
 import typing
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from absl import flags
 
+from launch import values
 from tfnas.errors import InputError
 
 FAILED = 1
 USAGE_ERROR = 2
 INTERRUPTED = 130
+CLOSED = 141
 TERMINATED = 143
 HELP_WIDTH = 80
+LONGEST_MESSAGE = 1000
 
 # The user can mend these; any other OSError is a fault of ours and keeps its traceback.
 _MENDABLE = {
     getattr(errno, name)
-    for name in ("ENOSPC", "EDQUOT", "EACCES", "EPERM", "EROFS", "ENOENT", "ENOTDIR", "EISDIR", "ENAMETOOLONG")
+    for name in ("ENOSPC", "EDQUOT", "EACCES", "EPERM", "EROFS", "ENOENT", "ENOTDIR", "EISDIR", "ELOOP", "ENAMETOOLONG")
     if hasattr(errno, name)
 }
 
 
-def flag(default: Any, text: str, choices: Sequence[str] = ()) -> Any:
+def flag(default: Any, text: str, choices: Sequence[str] = (), **more: Any) -> Any:
     """A dataclass field that is a flag: its default, one line of help and the values allowed, if few."""
-    return dataclasses.field(default=default, metadata={"help": text, "choices": tuple(choices)})
+    return dataclasses.field(default=default, metadata={"help": text, "choices": tuple(choices), **more})
+
+
+def path_flag(default: str | None, text: str, writes: Literal["", "file", "folder"] = "") -> Any:
+    """A flag that is a path, or a name that may stand for one; `parse` expands and checks it.
+
+    Args:
+        default: None where the flag is required or stays open; "" where it may be empty.
+        text: one line of help.
+        writes: what is written there, if anything: the file, or files in the folder.
+    """
+    return flag(default, text, path=True, writes=writes)
 
 
 class Terminated(BaseException):
@@ -77,17 +91,28 @@ def launch(
 
     Returns:
         Exit code: 0, 1 where nothing succeeded, 2 for bad input or a full disk (one line on standard error), 130 when
-        interrupted, 143 when terminated.
+        interrupted, 141 when its output was closed before the work was done, 143 when terminated.
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
     # Before TensorFlow is imported anywhere: errors only, and the backend all of this is written for.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    if any(argument in ("--help", "-help", "-h", "--helpfull", "--helpshort") for argument in argv):
-        print(help_text(config_type, doc or ""))
-        return 0
+    code = CLOSED
+    try:
+        code = _ended(config_type, run, doc or "", list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()  # here, as nobody is told of what fails while Python ends
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`). Keep Python from complaining again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def _ended(config_type: type, run: Callable[[Any], int | None], doc: str, argv: Sequence[str]) -> int:
+    """As `launch`, but for output that nobody reads."""
     try:
         with _signals():
+            if any(argument in ("--help", "-help", "-h", "--helpfull", "--helpshort") for argument in argv):
+                print(help_text(config_type, doc))
+                return 0
             config = parse(config_type, argv)
             if hasattr(config, "check"):
                 config.check()
@@ -100,14 +125,24 @@ def launch(
         return _fail("interrupted; what was finished is kept, the same command goes on from there", INTERRUPTED)
     except Terminated:
         return _fail("terminated; what was finished is kept, the same command goes on from there", TERMINATED)
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`). Keep Python from complaining again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as error:
         if error.errno not in _MENDABLE:
             raise
         return _fail(f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror))
+    except Exception as error:
+        if not _of_a_bucket(error):
+            raise
+        return _fail(f"The bucket cannot be used: {error}")
+
+
+def _of_a_bucket(error: Exception) -> bool:
+    """Whether it is TensorFlow's word for no permission or no network."""
+    if "tensorflow" not in sys.modules:
+        return False
+    from tensorflow import errors
+
+    kinds = errors.PermissionDeniedError, errors.UnauthenticatedError, errors.UnavailableError, errors.AbortedError
+    return isinstance(error, kinds)
 
 
 @contextlib.contextmanager
@@ -142,41 +177,35 @@ def parse(config_type: type, argv: Sequence[str]) -> Any:
     for argument in argv:
         if argument.startswith("-"):
             _refuse_old(config_type, argument.lstrip("-").partition("=")[0])
-    values = _read(config_type, argv)
-    if path := values["config"].value:
+    given = _read(config_type, argv)
+    path = given["config"].value
+    if path is not None:
         # What stands on the command line comes later and wins.
-        values = _read(config_type, [*_replayed(config_type, path), *argv])
+        given = _read(config_type, [*_replayed(config_type, path), *argv])
     read = {}
     for field, kind, optional in _fields(config_type):
-        value = values[field.name].value
+        value = given[field.name].value
         if value is None and not optional:
             raise InputError(f"--{field.name} is required: {field.metadata['help']}")
-        read[field.name] = _items(field.name, kind, value) if _is_tuple(kind) and value is not None else value
+        read[field.name] = None if value is None else values.checked(field, kind, value)
     return config_type(**read)
 
 
 def _read(config_type: type, argv: Sequence[str]) -> flags.FlagValues:
-    values = _define(config_type)
-    rest = values([config_type.__module__, *argv])[1:]
+    defined = _define(config_type)
+    try:
+        rest = defined([config_type.__module__, *argv])[1:]
+    except ValueError:  # absl opens --flagfile, which every launcher takes
+        raise InputError("Cannot read --flagfile: not the path of a text file in UTF-8") from None
     if rest:
         raise InputError(f"Unexpected argument. Received: {rest[0]!r}. Flags are written --name=value")
-    return values
+    return defined
 
 
 def _refuse_old(config_type: type, name: str, where: str = "") -> None:
     renamed = getattr(config_type, "renamed", {})
     if name in renamed:
         raise InputError(f"{where}--{name} has another name now: --{renamed[name]}")
-
-
-def _items(name: str, kind: type, texts: Sequence[str]) -> tuple:
-    """The values of a flag that is a list, as numbers where they are numbers."""
-    item = typing.get_args(kind)[0]
-    try:
-        return tuple(item(text.strip()) for text in texts)
-    except ValueError:
-        numbers = "whole numbers" if item is int else "numbers"
-        raise InputError(f"--{name} takes {numbers}, separated by commas. Received: {','.join(texts)!r}") from None
 
 
 def _replayed(config_type: type, path: str) -> list[str]:
@@ -187,11 +216,13 @@ def _replayed(config_type: type, path: str) -> list[str]:
     """
     from etils import epath
 
+    from tfnas import paths
+
     try:
-        content = json.loads(epath.Path(path).expanduser().read_text())
+        content = json.loads(epath.Path(paths.expand(path)).read_text())
         wrote = content.pop("launcher")
-    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no config.json of a launcher"
+    except (OSError, ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:
+        reason = getattr(error, "strerror", "") or "no config.json of a launcher"
         raise InputError(f"Cannot read --config={path}: {reason}") from None
     if wrote != launcher_of(config_type):
         raise InputError(
@@ -274,7 +305,10 @@ def to_json(value: Any) -> str:
 
 
 def _fail(message: str, code: int = USAGE_ERROR) -> int:
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    line = " ".join(message.split()).encode(errors="backslashreplace").decode()
+    if len(line) > LONGEST_MESSAGE:  # what was received may be of any length; what is allowed stands at the end
+        line = f"{line[: LONGEST_MESSAGE // 2]} ... {line[-LONGEST_MESSAGE // 2 :]}"
+    print(f"error: {line}", file=sys.stderr)
     return code
 
 
@@ -297,21 +331,21 @@ def _fields(config_type: type) -> list[tuple[dataclasses.Field, type, bool]]:
 
 def _define(config_type: type) -> flags.FlagValues:
     # Each launcher has flag values of its own: absl's shared ones would mix the flags of all modules imported.
-    values = flags.FlagValues()
+    defined = flags.FlagValues()
     define = {
         str: flags.DEFINE_string,
         int: flags.DEFINE_integer,
         float: flags.DEFINE_float,
         bool: flags.DEFINE_bool,
     }
-    flags.DEFINE_string("config", None, "config.json to replay", flag_values=values)
+    flags.DEFINE_string("config", None, "config.json to replay", flag_values=defined)
     for field, kind, _ in _fields(config_type):
         text, choices = field.metadata["help"], field.metadata["choices"]
         default = field.default
         if _is_tuple(kind):
-            flags.DEFINE_list(field.name, default and [str(item) for item in default], text, flag_values=values)
+            flags.DEFINE_list(field.name, default and [str(item) for item in default], text, flag_values=defined)
         elif choices:
-            flags.DEFINE_enum(field.name, default, list(choices), text, flag_values=values)
+            flags.DEFINE_enum(field.name, default, list(choices), text, flag_values=defined)
         else:
-            define[kind](field.name, default, text, flag_values=values)
-    return values
+            define[kind](field.name, default, text, flag_values=defined)
+    return defined

@@ -1,29 +1,44 @@
-"""Compares scores with known accuracies: tables, intervals, plots.
+r"""Compares scores with known accuracies: tables, intervals, plots.
 
-    python -m launch.correlate --scores=runs/digits --table=digits --output=runs/digits/evidence
+Examples:
+    python -m launch.correlate --scores=output/digits \
+        --table=nasbench201_digits --output=output/digits/evidence
+    python -m launch.correlate --scores=scores.csv --table=accuracies.csv \
+        --target=accuracy --output=output/evidence
 
-Scores are a folder of records (python -m launch.score makes it) or a CSV or Parquet file with columns arch, proxy,
-score, or arch and one column per proxy. The table is the name of an embedded one, or a CSV or Parquet file. Both are
-joined on the exact architecture string; repeats of a network are averaged first. Writes correlations.csv, scores.csv
-(a row for each network), scatter.png, bars.png and pqetp.png to the output folder.
+Scores are a folder of records (python -m launch.score makes it) or a CSV or
+Parquet file with columns arch, proxy, score, or arch and one column per proxy.
+The table is the name of an embedded one, or a CSV or Parquet file. Both are
+joined on the exact architecture string; repeats of a network are averaged
+first. Writes correlations.csv, scores.csv (a row for each network),
+scatter.png, bars.png and pqetp.png to the output folder.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from launch import app
+from launch.flags.networks import check_least, check_most
 from launch.jobs import evidence as jobs
+from spaces import importers
 from tfnas.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# More narrow no interval, and no memory holds them.
+MOST_RESAMPLES = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    scores: str = app.flag(None, "folder of records, or a CSV or Parquet file of scores")
-    table: str = app.flag(None, "known accuracies: name of an embedded table, or a CSV or Parquet file")
-    output: str = app.flag(None, "folder for the results")
+    scores: str = app.path_flag(None, "folder of records, or a CSV or Parquet file of scores")
+    table: str = app.path_flag(None, "known accuracies: name of an embedded table, or a CSV or Parquet file")
+    output: str = app.path_flag(None, "folder for the results", writes="folder")
     target: str = app.flag(
         "", "column of the table to rank by, higher is better; may stay open if only one can be meant"
     )
@@ -43,10 +58,8 @@ class Config:
     seed: int = app.flag(0, "of the resamples and random subsets")
 
     def check(self) -> None:
-        if self.top_k < 1:
-            raise InputError(f"--top_k must be at least 1. Received: {self.top_k}")
-        if self.bootstrap < 0:
-            raise InputError(f"--bootstrap must not be negative. Received: {self.bootstrap}")
+        check_least(self, top_k=1, bootstrap=0)
+        check_most(self, bootstrap=MOST_RESAMPLES)
         _pairs("where", self.where)
         _pairs("table_where", self.table_where)
 
@@ -87,8 +100,21 @@ def run(config: Config) -> None:
     drawings = jobs.drawings(found)
     for name, figure in drawings.items():
         plots.save(figure, output / name)
+    print(table.attrs["source"])
+    for line in _missing(scores, table):
+        print(line)
     _print(found, config.top_k)
     print(f"written to {output}: correlations.csv, scores.csv, {', '.join(drawings)}")
+
+
+def _missing(scores: pd.DataFrame, table: pd.DataFrame) -> Iterator[str]:
+    """What is lost where the table lacks networks with scores, and whether rows of it are damaged."""
+    lacking = scores.arch[~scores.arch.isin(table.index)].unique()
+    if len(lacking):
+        yield f"{len(lacking)} of {scores.arch.nunique()} networks with scores are not in the table: {lacking[0]!r}"
+        space = scores.space.iloc[0] if "space" in scores else ""
+        if damaged := importers.strays(table.index, space):
+            yield f"warning: {damaged}"
 
 
 def _print(found: jobs.Evidence, k: int) -> None:

@@ -1,13 +1,16 @@
-"""Score untrained networks by the validation accuracy of inference with their kernel (NNGP or NTK).
+r"""Score untrained networks by inference with their kernel (NNGP or NTK).
 
 Examples:
     python -m launch.nngp --num_archs=16 --n_val=200 --output=output/nngp
-    python -m launch.nngp --space=nasbench101 --dataset=cifar10 --data_dir=~/tensorflow_datasets --num_archs=100
-        --n_train=100,500 --n_val=500,2000 --ensemble=1,2,4 --output=output/nngp
+    python -m launch.nngp --space=nasbench101 --dataset=cifar10 \
+        --data_dir=~/tensorflow_datasets --num_archs=100 --n_train=100,500 \
+        --n_val=500,2000 --ensemble=1,2,4 --output=output/nngp_cifar10
 
-Every combination of --n_train, --n_val and --ensemble becomes a record named nngp_<n_train>_<n_val>_<ensemble>; the
-networks run once, on the largest sets, and all smaller ones are parts of them. The same command started again goes on
-where it was stopped.
+The score is the validation accuracy. Every combination of --n_train, --n_val
+and --ensemble becomes a record named nngp_<n_train>_<n_val>_<ensemble>; the
+networks run once, on the largest sets, and all smaller ones are parts of them.
+--labels=L takes images of L labels drawn with the seed (of ImageNet, say).
+The same command started again goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -54,12 +57,18 @@ class Config(Inference, Architectures, Execution):
 def run(config: Config) -> int:
     """Computes what the config asks for and says where the records are."""
     architectures = config.choose(config.search_space(), config.seed)
+    if shared := config.shared_images():
+        print(
+            f"warning: --train_split={config.train_split} and --val_split={config.val_split} share {shared} images; "
+            "accuracies are not those of images held out",
+            file=sys.stderr,
+        )
     job = InferenceJob(base.narrow(config, Inference))
     base.run(job, architectures, config)
     frame = job.results(architectures, config.output)
     _print(frame)
     code = summary.tell(frame, config.output)
-    print(summary.next_step(config.output))
+    print(summary.next_step(frame, config.output))
     return code
 
 

@@ -1,14 +1,20 @@
-"""Prepare what runs need: download a data set, or import a table. Nothing else downloads.
+r"""Prepare what runs need: download a data set, or import a table.
 
 Examples:
     python -m launch.prepare --dataset=cifar10 --data_dir=~/tensorflow_datasets
-    python -m launch.prepare --table=published.csv --out=published.parquet --arch_column=arch_str
-        --columns=acc:test_accuracy,params --units=test_accuracy:percent --space=nasbench201 --provenance="NATS-Bench"
-    python -m launch.prepare --table=nasbench_full.tfrecord --space=nasbench101 --out=nasbench101.parquet  # 3 minutes
+    python -m launch.prepare --table=published.csv --out=published.parquet \
+        --arch_column=arch_str --columns=acc:test_accuracy,params \
+        --units=test_accuracy:percent,params:count --space=nasbench201 \
+        --provenance="NATS-Bench"
+    python -m launch.prepare --table=nasbench_full.tfrecord \
+        --space=nasbench101 --out=nasbench101.parquet  # 3 minutes
 
-A data set that is there already is left as it is. A table is imported from a file of one of the formats below into the
-common form, which names its search space. --columns names columns of the file, NAME or NAME:NEW_NAME (all columns of
-numbers by default); --units gives the unit of a column of the table, NAME:UNIT.
+Nothing else downloads. A data set that is there already is left as it is. A
+table is imported from a file of one of the formats below into the common form,
+which names its search space. --columns names columns of the file, NAME or
+NAME:NEW_NAME (all columns of numbers by default); --units gives the unit of a
+column of the table, NAME:UNIT, with a unit of percent, fraction, count,
+multiply-adds, seconds, text, or any other as NAME:other:UNIT.
 """
 
 from __future__ import annotations
@@ -30,10 +36,10 @@ class Config:
     """Either a data set or a table."""
 
     dataset: str = app.flag("", "data set to download and prepare")
-    data_dir: str = app.flag("", "folder of prepared TFDS data sets (TFDS' own by default)")
-    manual_dir: str = app.flag("", "folder of files that only you can download (see the data set's TFDS page)")
-    table: str = app.flag("", "file to import into the common form of tables")
-    out: str = app.flag("", "file to write the table to (.parquet)")
+    data_dir: str = app.path_flag("", "folder of prepared TFDS data sets (TFDS' own by default)")
+    manual_dir: str = app.path_flag("", "folder of files that only you can download, such as the two of imagenet2012")
+    table: str = app.path_flag("", "file to import into the common form of tables")
+    out: str = app.path_flag("", "file to write the table to (.parquet)", writes="file")
     format: str = app.flag("", "format of --table (by default recognised from the file)")
     space: str = app.flag("", "search space of the table (by default that of the format or of the architectures)")
     arch_column: str = app.flag("arch", "column of the file with the architecture strings")
@@ -102,8 +108,12 @@ def prepare_dataset(config: Config) -> None:
         print(f"{source.name} is made in memory: there is nothing to prepare")
         return
     environment.start_tensorflow()
-    # TFDS tries a dead address ten times, for some three minutes, and each would print a warning of its own.
+    # Each try of a dead address would print a warning of its own.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
+    if not sys.stderr.isatty():
+        import tensorflow_datasets as tfds
+
+        tfds.disable_progress_bar()
     print(f"preparing {source.name} through TFDS", flush=True)
     data.prepare(source.name, data_dir=folder, manual_dir=config.manual_dir or None)
     sizes = ", ".join(f"{split} {data.split_size(source.name, split, data_dir=folder)}" for split in source.splits)
@@ -121,6 +131,8 @@ def import_table(config: Config) -> None:
     importer = spaces.importers.find(config.table, config.options(), config.format)
     print(f"reading {config.table} in the format {importer.name}", flush=True)
     table = spaces.importers.read(config.table, config.options(), importer.name)
+    if source := table.frame.attrs.get("source"):
+        print(source)
     for name, text in table.facts.items():
         print(f"{name}: {text}")
     tables.write(table, config.out)

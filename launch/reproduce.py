@@ -1,16 +1,21 @@
-"""Reproduce a table or figure of the papers, printed beside the paper's numbers.
+r"""Reproduce a table or figure of the papers, printed beside their numbers.
 
 Examples:
     python -m launch.reproduce --list
-    python -m launch.reproduce --experiment=gs_table5_2 --output=output/gs_table5_2
-    python -m launch.reproduce --experiment=gs_table5_2 --scale=paper --table=nb201_accuracy.parquet
-        --data_dir=~/tensorflow_datasets --workers=2 --output=output/gs_table5_2
-    python -m launch.reproduce --experiment=nngp_fig1 --table=nasbench101.parquet --scores=output/nngp
+    python -m launch.reproduce --experiment=gs_table5_2 \
+        --output=output/gs_table5_2
+    python -m launch.reproduce --experiment=gs_table5_2 --scale=paper \
+        --table=nb201_accuracy.parquet --data_dir=~/tensorflow_datasets \
+        --workers=2 --output=output/gs_table5_2_paper
+    python -m launch.reproduce --experiment=nngp_fig1 \
+        --table=nasbench101.parquet --scores=output/nngp_cifar10 \
         --output=output/nngp_fig1
 
-Without --table, the networks and accuracies on the UCI digits that come with tfnas stand in for the benchmark: the
-whole path runs in minutes, but these are other numbers than the paper's. Records are resumed like those of
-launch.score; with --scores=FOLDER, records that are there already are taken and nothing is computed.
+Without --table, the networks and accuracies on the UCI digits that come with
+tfnas stand in for the benchmark: the whole path runs in minutes, but these are
+other numbers than the paper's. Records are resumed like those of launch.score;
+with --scores=FOLDER, records that are there already are taken and nothing is
+computed.
 """
 
 from __future__ import annotations
@@ -34,7 +39,7 @@ class Config(Reproduction, Workers):
 
     experiment: str = app.flag("", "identifier, as in --list")
     list: bool = app.flag(False, "print all experiments of the papers and which are available")
-    output: str | None = app.flag(None, "folder for records and results")
+    output: str | None = app.path_flag(None, "folder for records and results", writes="folder")
 
     def check(self) -> None:
         """Raises InputError for anything that can be known to be wrong at once."""

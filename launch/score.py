@@ -1,14 +1,18 @@
-"""Score architectures with training-free proxies.
+r"""Score architectures with training-free proxies.
 
 Examples:
     python -m launch.score --num_archs=32 --output=output/scores
-    python -m launch.score --dataset=cifar10 --data_dir=~/tensorflow_datasets --proxies=gradsign,synflow,naswot
-        --num_archs=300 --workers=2 --output=output/cifar10
+    python -m launch.score --archs=nasbench201_digits --output=output/digits
+    python -m launch.score --dataset=cifar10 --data_dir=~/tensorflow_datasets \
+        --proxies=gradsign,synflow,naswot --num_archs=300 --workers=2 \
+        --output=output/cifar10
 
-The same command started again goes on where it was stopped, and other proxies, seeds or architectures may be added to
-the same folder. A score depends on the settings, the seed and the architecture alone: not on the order, the shard, the
-workers or what else is scored. Parameters and FLOPs are always scored too; both cost nothing. The proxies nngp and ntk
-are inference with kernels; launch.nngp has all of their flags.
+The same command started again goes on where it was stopped, and other proxies,
+seeds or architectures may be added to the same folder. A score depends on the
+settings, the seed and the architecture alone: not on the order, the shard, the
+workers or what else is scored. Parameters and FLOPs are always scored too; both
+cost nothing. The proxies nngp and ntk are inference with kernels; launch.nngp
+has all of their flags.
 """
 
 from __future__ import annotations
@@ -17,8 +21,9 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 
+import proxies
 from launch import app
-from launch.flags.architectures import Architectures, is_table
+from launch.flags.architectures import Architectures
 from launch.flags.execution import Execution
 from launch.flags.inference import Inference, Sizes
 from launch.flags.networks import Networks
@@ -26,6 +31,7 @@ from launch.flags.scoring import Scoring
 from launch.jobs import base, summary
 from launch.jobs.inference import InferenceJob
 from launch.jobs.scores import ScoreJob
+from tfnas import tables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,10 +46,11 @@ class Config(Scoring, Sizes, Architectures, Execution):
         """
         Execution.check(self)
         self.names()
-        self.choose(self.search_space(), self.seed)
+        archs = self.choose(self.search_space(), self.seed)
         self.start_tensorflow()
         for job in jobs(self):
             job.settings.check()
+        self.check_prefixes("synflow_kept_bn", self.synflow_kept_bn, "batch_norm", archs)
 
 
 def jobs(config: Config) -> list[base.Job]:
@@ -59,12 +66,20 @@ def jobs(config: Config) -> list[base.Job]:
 def run(config: Config) -> int:
     """Scores what the config asks for and says where the records are."""
     architectures = config.choose(config.search_space(), config.seed)
+    if blind := base.narrow(config, Scoring).blind():
+        needed = max(proxies.get(name).least_images for name in blind)
+        print(
+            f"warning: {', '.join(blind)} cannot tell networks apart by so few images of --batch_size or "
+            f"--ntk_batch_size; they need {needed} at least",
+            file=sys.stderr,
+        )
     codes = []
     for job in jobs(config):
         base.run(job, architectures, config)
-        codes.append(summary.tell(job.results(architectures, config.output), config.output))
-    table = config.archs if config.archs and is_table(config.archs) else "TABLE"
-    print(summary.next_step(config.output, table))
+        frame = job.results(architectures, config.output)
+        codes.append(summary.tell(frame, config.output))
+    table = config.archs if config.archs and tables.is_table(config.archs) else ""
+    print(summary.next_step(frame, config.output, table))
     return min(codes)
 
 

@@ -1,12 +1,16 @@
-"""Train architectures for a few epochs and record how accurate they become.
+r"""Train architectures for a few epochs and record how accurate they become.
 
 Examples:
-    python -m launch.train --num_archs=4 --epochs=2 --width=16 --depth=1 --crop=0 --output=output/train
-    python -m launch.train --archs=nasbench201_digits --repeats=2 --table_out=table.parquet --output=output/train
+    python -m launch.train --num_archs=4 --epochs=2 --width=16 --depth=1 \
+        --crop=0 --output=output/train
+    python -m launch.train --archs=nasbench201_digits --repeats=2 \
+        --table_out=table.parquet --output=output/train_digits
 
-Records hold test_accuracy, train_accuracy (over the last epoch) and, with --val_split, val_accuracy, in percent. The
-same command started again goes on where it was stopped; --shard and --workers split the work. --table_out writes the
-means over repeats, with parameters, FLOPs and seconds, as a table that launch.correlate reads.
+Records hold test_accuracy, train_accuracy (over the last epoch) and, with
+--val_split, val_accuracy, in percent. The same command started again goes on
+where it was stopped; --shard and --workers split the work. --table_out writes
+the means over repeats, with parameters, FLOPs and seconds, as a table that
+launch.correlate reads.
 """
 
 from __future__ import annotations
@@ -28,7 +32,7 @@ from tfnas.errors import InputError
 class Config(Training, Architectures, Execution):
     """What is trained, on what, and how."""
 
-    table_out: str = app.flag("", "also write the means over repeats as a table (.parquet)")
+    table_out: str = app.path_flag("", "also write the means over repeats as a table (.parquet)", writes="file")
     provenance: str = app.flag("", "where the table says that its numbers come from")
 
     def check(self) -> None:

@@ -67,6 +67,7 @@ def count_regions(codes: np.ndarray) -> float:
     summary="number of distinct sample-wise activation patterns",
     options=("prescribed_init", "noise_repeats"),
     modes=("batch",),
+    least_images=2,
 )
 def swap(passes: Passes) -> float:
     """Number of distinct patterns of units over a batch of 16 (SWAP-NAS, Peng et al., ICLR 2024), without regulariser.

@@ -63,6 +63,7 @@ class Proxy:
         batch_option: field of `Options` that says how many images of the batch it takes, "" where it takes all.
         batches: how many batches it compares.
         extras: what shared passes must also collect: "codes", "fisher", "hessian".
+        least_images: from which on the score tells networks apart; with fewer it is the same for all, or undefined.
         modes: BN modes that make sense; where another is asked for, the published one is used.
     """
 
@@ -76,6 +77,7 @@ class Proxy:
     batches: int = 1
     extras: frozenset[str] = frozenset()
     modes: tuple[str, ...] = BN_MODES
+    least_images: int = 1
 
     @property
     def subject(self) -> str:
@@ -101,6 +103,7 @@ def proxy(
     batches: int = 1,
     extras: tuple[str, ...] = (),
     modes: tuple[str, ...] = BN_MODES,
+    least_images: int = 1,
 ) -> Callable:
     """Decorator that registers a function under a name; arguments as the attributes of :class:`Proxy`.
 
@@ -115,7 +118,7 @@ def proxy(
         if name in _REGISTRY:
             raise ValueError(f"A proxy named {name!r} is registered already")
         _REGISTRY[name] = Proxy(
-            name, consumes, bn, summary, compute, options, batch_option, batches, frozenset(extras), modes
+            name, consumes, bn, summary, compute, options, batch_option, batches, frozenset(extras), modes, least_images
         )
         return compute
 

@@ -18,7 +18,13 @@ _JITTER = 1e-5
 _MANY_CLASSES = 100
 
 
-@proxy("jacob_cov", consumes="gradients", bn="batch", summary="spectrum of the correlation of input Jacobians")
+@proxy(
+    "jacob_cov",
+    consumes="gradients",
+    bn="batch",
+    summary="spectrum of the correlation of input Jacobians",
+    least_images=2,
+)
 def jacob_cov(passes: Passes) -> float:
     """-sum [log(v + 1e-5) + 1 / (v + 1e-5)] over eigenvalues v of the rows' correlation matrix.
 
@@ -32,7 +38,13 @@ def jacob_cov(passes: Passes) -> float:
     return -np.sum(np.log(v) + 1 / v)
 
 
-@proxy("epe_nas", consumes="gradients", bn="batch", summary="correlation of input Jacobians within classes")
+@proxy(
+    "epe_nas",
+    consumes="gradients",
+    bn="batch",
+    summary="correlation of input Jacobians within classes",
+    least_images=2,
+)
 def epe_nas(passes: Passes) -> float:
     """EPE-NAS (Lopes et al., 2021).
 

@@ -43,6 +43,7 @@ def ntk_mean(passes: Passes) -> float:
     "ncn",
     bn="inference",
     summary="negative condition number of the tangent kernel",
+    least_images=2,
 )
 def ncn(passes: Passes) -> float:
     """-lambda_max / lambda_min.
@@ -66,6 +67,7 @@ def condition_number(kernel: np.ndarray) -> float:
     "lga",
     bn="inference",
     summary="label-gradient alignment of the tangent kernel",
+    least_images=2,
 )
 def lga(passes: Passes) -> float:
     """Pearson correlation of the entries of Theta with L, L_ij = 1 where labels agree and -1 elsewhere.

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from proxies.options import Options
+from tfnas import memory
 from tfnas.engine import Forward, Gradients, Network, SignSums, block_slices, hessian_product
 from tfnas.networks import weights as initial_weights
 from tfnas.networks.graph import Graph
@@ -137,13 +138,20 @@ class Passes:
         return self.remember(("sign_sums", self.bn), self._sign_sums)
 
     def _sign_sums(self) -> dict[str, np.ndarray]:
+        footprint, count = self.network.footprint, len(self.labels)
+        each = footprint.examples(SignSums(), count)
+        wanted = min(self.options.block_size or count, count)
+        block = memory.block(wanted, 2 * footprint.parameters, each, "loss gradients of single images")
         totals: dict[str, np.ndarray] = {}
-        for block in block_slices(len(self.labels), self.options.block_size):
-            run = self.network.forward(self.images[block], self.bn, dead_branches=False)
-            cotangent = cross_entropy_gradient(run.values[self.graph.output].numpy(), self.labels[block])
-            for name, value in self.network.example_gradients(run, cotangent, SignSums()).items():
+        for part in block_slices(count, block):
+            for name, value in self._sign_sums_of(part).items():
                 totals[name] = totals[name] + value.numpy() if name in totals else value.numpy()
         return totals
+
+    def _sign_sums_of(self, part: slice) -> dict[str, Tensor]:
+        run = self.network.forward(self.images[part], self.bn, dead_branches=False)
+        cotangent = cross_entropy_gradient(run.values[self.graph.output].numpy(), self.labels[part])
+        return self.network.example_gradients(run, cotangent, SignSums())
 
     def ntk(self) -> np.ndarray:
         """Tangent kernel [n, n] (float64) under the options, in the BN mode of the proxy being computed."""

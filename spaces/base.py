@@ -15,6 +15,7 @@ import numpy as np
 
 from tfnas.errors import InputError, unknown
 from tfnas.networks import flops
+from tfnas.networks.builder import MOST_LAYERS
 from tfnas.networks.graph import Graph
 from tfnas.progress import Progress
 
@@ -73,6 +74,11 @@ class NetworkConfig:
             raise InputError(
                 "A network needs width, depth, classes and stages of 1 or more. Received: "
                 f"width={self.width}, depth={self.depth}, classes={self.classes}, stages={self.stages}"
+            )
+        if self.depth * self.stages > MOST_LAYERS:  # a cell has a layer at least
+            raise InputError(
+                f"A network of {self.depth} cells in each of {self.stages} stages is not built. "
+                f"Received: depth={self.depth}. Allowed: up to {MOST_LAYERS // self.stages}"
             )
         if len(self.input_shape) != 3 or min(self.input_shape) < 1:
             raise InputError(f"input_shape must be (height, width, channels). Received: {self.input_shape}")

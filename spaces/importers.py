@@ -12,11 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from spaces import registry
-from tfnas import tables
+from tfnas import paths, tables
 from tfnas.errors import InputError, unknown
+from tfnas.tables import units
 
 if TYPE_CHECKING:
     from etils import epath
+
+    from spaces.base import Space
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Options:
         columns: columns to take, {name in the file: name in the table}; none takes what the format takes by default.
         provenance: where the numbers come from, in words.
         arch_column: column with the architecture strings.
-        units: unit by name in the table.
+        units: unit by name in the table, of `tfnas.tables.units`.
         sha256: what the checksum of the file must be.
     """
 
@@ -76,7 +79,7 @@ class Importer:
         """Whether the options go with the format.
 
         Raises:
-            InputError: one does not, or the provenance is missing.
+            InputError: one does not, a unit is unknown, or the provenance is missing.
         """
         for option in sorted(options.special() - self.takes):
             others = ", ".join(name for name in names() if option in get(name).takes)
@@ -87,6 +90,7 @@ class Importer:
             raise InputError(
                 f"Tables of the format {self.name} need --space={self.space}. Received: --space={options.space}"
             )
+        units.check(options.units)
         if not options.provenance and not self.tells_provenance:
             raise InputError(
                 f"Tables of the format {self.name} need --provenance: where the numbers come from, in words"
@@ -152,7 +156,7 @@ def read(path: epath.PathLike, options: Options, name: str = "") -> tables.Table
         name: the format, recognised by default.
 
     Raises:
-        InputError: as `find`, an unreadable or damaged file, a missing column, or a row that is no architecture of the
+        InputError: as `find`, an unreadable or damaged file, a missing column, or rows that are no architectures of the
             space in the space's own form.
     """
     importer = find(path, options, name)
@@ -160,10 +164,42 @@ def read(path: epath.PathLike, options: Options, name: str = "") -> tables.Table
     archs = table.frame["arch"]
     told = importer.space or options.space or table.space
     space = registry.get(told) if told else registry.of_archs(archs)
-    for arch in archs:
-        if (own := str(space.parse(arch))) != arch:
-            raise InputError(f"{path}: not in the form of {space.name}. Received: {arch!r}. Allowed: {own}")
+    if wrong := strays(archs, space.name):
+        raise InputError(f"{path}: {wrong}")
     return dataclasses.replace(table, space=space.name)
+
+
+def strays(archs: Sequence[str], space: str = "") -> str:
+    """How many strings are no architectures of a space, and what is wrong with the first; "" where all are some.
+
+    A flipped bit in a file without checksums shows in this alone: such a row is joined with nothing.
+
+    Args:
+        archs: of a table, in its order.
+        space: name of its space; "" for the one that has most of the first hundred, if any has one.
+
+    Raises:
+        InputError: there is no such space.
+    """
+    if not space:
+        counts = {name: sum(not _wrong(arch, registry.get(name)) for arch in archs[:100]) for name in registry.names()}
+        space = max(counts, key=counts.__getitem__)
+        if not counts[space]:
+            return ""
+    found = [(row, why) for row, arch in enumerate(archs, start=1) if (why := _wrong(arch, registry.get(space)))]
+    if not found:
+        return ""
+    row, why = found[0]
+    return f"{len(found)} of {len(archs)} rows hold no architectures of {space}, first row {row}: {why}"
+
+
+def _wrong(arch: str, space: Space) -> str:
+    """Why a string is no architecture of a space in its own form; "" where it is one."""
+    try:
+        own = str(space.parse(arch))
+    except InputError as error:
+        return str(error)
+    return "" if own == arch else f"not in the form of {space.name}. Received: {arch!r}. Allowed: {own}"
 
 
 def _recognised(path: epath.PathLike, options: Options) -> Importer:
@@ -173,7 +209,7 @@ def _recognised(path: epath.PathLike, options: Options) -> Importer:
     if str(path) in tables.embedded_names():
         path = tables.embedded(str(path))
     suffix = pathlib.PurePath(path).suffix.lower()
-    if suffix in (".csv", ".parquet") and epath.Path(path).exists():
+    if suffix in tables.SUFFIXES and epath.Path(paths.expand(path)).exists():
         columns = tables.columns(path)
     fitting = [importer for importer in _IMPORTERS.values() if importer.recognises(suffix, columns)]
     if not fitting:
@@ -196,7 +232,7 @@ def _recognised(path: epath.PathLike, options: Options) -> Importer:
 COLUMNS = Importer(
     name="columns",
     text="CSV or Parquet file with a column of architecture strings, each in its space's own form",
-    recognises=lambda suffix, columns: suffix in ("", ".csv", ".parquet"),
+    recognises=lambda suffix, columns: suffix in ("", *tables.SUFFIXES),
     read=lambda path, options: tables.as_table(
         path,
         arch_column=options.arch_column,

@@ -20,8 +20,19 @@ def shared_path() -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def shared() -> pathlib.Path:
-    """Folder with golden values and real data; tests that need it skip where it is absent."""
+    """Folder with golden values and real data; tests that need it skip where it is absent, but fail under CI=true."""
     path = shared_path()
     if not (path / "golden").is_dir():
-        pytest.skip(f"reference data not found at {path} (set TFNAS_SHARED)")
+        absent = pytest.fail if os.environ.get("CI", "").lower() in ("true", "1") else pytest.skip
+        absent(f"reference data not found at {path} (set TFNAS_SHARED)")
     return path
+
+
+@pytest.fixture(scope="session")
+def digits_dir(tmp_path_factory) -> pathlib.Path:
+    """Folder with the digits as TFDS has them."""
+    from tfnas import data
+
+    folder = tmp_path_factory.mktemp("tfds")
+    data.prepare_digits(folder)
+    return folder

@@ -27,10 +27,14 @@ def network():
     return graph, random_weights(graph), images
 
 
-def all_features(strategy, momentum=None):
+def all_features(strategy):
     graph, arrays, images = network()
-    arrays = features.calibrate(graph, arrays, images, momentum, strategy=strategy)
-    return features.extract(graph, arrays, images, batch_size=BATCH, strategy=strategy)
+    arrays = features.calibrate(graph, arrays, images, dtype="float64", strategy=strategy)
+    return extract(graph, arrays, images, strategy)
+
+
+def extract(graph, arrays, images, strategy=None, dtype="float64"):
+    return features.extract(graph, arrays, images, batch_size=BATCH, dtype=dtype, strategy=strategy)
 
 
 def logical():
@@ -45,15 +49,12 @@ def logical():
         strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(count)])
         found[str(count)] = all_features(strategy)
     for few in (1, 5, 9, 12):  # less than a batch; one whole batch and a part; less and no less than all devices take
-        found[f"first {few}"] = features.extract(graph, arrays, images[:few], batch_size=BATCH, strategy=strategy)
-        found[f"alone {few}"] = features.extract(graph, arrays, images[:few], batch_size=BATCH)
+        found[f"first {few}"] = extract(graph, arrays, images[:few], strategy)
+        found[f"alone {few}"] = extract(graph, arrays, images[:few])
     members = [random_weights(graph, seed) for seed in (1, 2)]
-    found["members"] = np.stack(
-        [features.extract(graph, m, images, batch_size=BATCH, strategy=strategy) for m in members]
-    )
-    found["members alone"] = np.stack([features.extract(graph, m, images, batch_size=BATCH) for m in members])
-    found["float64"] = features.extract(graph, arrays, images, dtype="float64", strategy=strategy)
-    found["float64 alone"] = features.extract(graph, arrays, images, dtype="float64")
+    found["members"] = np.stack([extract(graph, m, images, strategy) for m in members])
+    found["members alone"] = np.stack([extract(graph, m, images) for m in members])
+    found["float32"] = extract(graph, arrays, images, strategy, "float32")
     mirrored = devices.strategy("mirrored")
     found["mirrored"], found["first"] = mirrored.num_replicas_in_sync, devices.is_first(mirrored)
     try:
@@ -68,7 +69,7 @@ def worker():
     strategy = devices.strategy("multiworker")
     graph, arrays, images = network()
     index = strategy.cluster_resolver.task_id
-    moved = features.calibrate(graph, arrays, images + index, strategy=strategy)
+    moved = features.calibrate(graph, arrays, images + index, dtype="float64", strategy=strategy)
     return {
         "replicas": strategy.num_replicas_in_sync,
         "first": devices.is_first(strategy),

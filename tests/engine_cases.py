@@ -3,9 +3,10 @@
 Each case puts the layer under test between a stem and a head, on maps of odd height and even width.
 """
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -81,15 +82,22 @@ def random_weights(graph: Graph, seed: int = 0) -> dict[str, np.ndarray]:
     return {key: value.astype(np.float32) for key, value in arrays.items()}
 
 
-def keras_model(graph: Graph, arrays: dict[str, np.ndarray]) -> keras.Model:
-    """The Keras model of a graph, float64 throughout."""
+@contextlib.contextmanager
+def in_float64() -> Iterator[None]:
+    """Keras models that are built within are float64 throughout."""
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
     try:
-        return to_keras(graph, arrays)
+        yield
     finally:
         keras.config.set_floatx("float32")
         keras.config.set_dtype_policy("float32")
+
+
+def keras_model(graph: Graph, arrays: dict[str, np.ndarray]) -> keras.Model:
+    """The Keras model of a graph, float64 throughout."""
+    with in_float64():
+        return to_keras(graph, arrays)
 
 
 def images(count: int = COUNT, shape: tuple[int, ...] = SHAPE, seed: int = 1) -> np.ndarray:

@@ -8,6 +8,8 @@ import secrets
 
 from etils import epath
 
+from tfnas.paths import expand
+
 
 def write_atomic(path: epath.PathLike, data: bytes, *, replace: bool = True) -> None:
     """Writes `data` under a temporary name beside `path`, flushes it to the disk and renames it.
@@ -21,10 +23,11 @@ def write_atomic(path: epath.PathLike, data: bytes, *, replace: bool = True) -> 
         replace: whether an existing file is replaced.
 
     Raises:
+        InputError: as `paths.expand`.
         FileExistsError: there is a file of that name, and it is not to be replaced.
         OSError: as the file system tells it.
     """
-    path = epath.Path(path)
+    path = epath.Path(expand(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     # Drawn, as processes of several machines may share the folder, and a number.
     temporary = path.parent / f"{path.name}.{secrets.token_hex(4)}.tmp"

@@ -19,7 +19,9 @@ class Architectures:
     """A sample, a file of architectures, or all of a space."""
 
     num_archs: int | None = app.flag(None, "this many distinct architectures, drawn uniformly by --seed")
-    archs: str | None = app.flag(None, "architectures of a text file, one a line, or of a table (file or embedded)")
+    archs: str | None = app.path_flag(
+        None, "architectures of a text file, one a line, or of a table (file or embedded)"
+    )
     all: bool = app.flag(False, "every architecture of the space")
 
     def choose(self, space: Space, seed: int) -> list[str]:
@@ -51,7 +53,7 @@ def read_architectures(path: str, space: Space) -> list[str]:
     """Architectures of a text file (one string a line, blank lines and # comments aside) or of a table.
 
     Args:
-        path: text file; or Parquet or CSV file with a column `arch`; or name of an embedded table.
+        path: text file; or table (see `tables.is_table`) with a column `arch`, or one of a like name.
         space: whose strings they are.
 
     Raises:
@@ -59,34 +61,28 @@ def read_architectures(path: str, space: Space) -> list[str]:
     """
     from etils import epath
 
-    from tfnas import tables
+    from tfnas import paths, tables
+    from tfnas.tables import text
 
-    if is_table(path):
+    if tables.is_table(path):
         lines = tables.load(path).arch.tolist()
     else:
         try:
-            lines = epath.Path(path).expanduser().read_bytes().decode("utf-8-sig").splitlines()
+            lines = text.decode(epath.Path(paths.expand(path)).read_bytes()).splitlines()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not a text file"
             raise InputError(f"Cannot read --archs={path}: {reason}") from error
     found = {}
     for number, line in enumerate(lines, start=1):
-        text = line.partition("#")[0].strip()
-        if text:
+        arch = line.partition("#")[0].strip()
+        if arch:
             try:
-                found[str(space.parse(text))] = None
+                found[str(space.parse(arch))] = None
             except InputError as error:
                 raise InputError(f"{path}, line {number}: {error}") from error
     if not found:
         raise InputError(f"--archs={path} has no architectures")
     return list(found)
-
-
-def is_table(path: str) -> bool:
-    """Whether --archs=`path` is a table: the name of an embedded one, or a Parquet or CSV file."""
-    from tfnas import tables
-
-    return path in tables.embedded_names() or path.endswith((".parquet", ".csv"))
 
 
 def sample_architectures(space: Space, count: int, seed: int) -> list[str]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 from launch import app
-from launch.flags.networks import check_least
-from tfnas import environment
+from launch.flags.networks import check_least, check_most
+from tfnas import environment, memory
 from tfnas.runs.executor import Executor, Serial
 from tfnas.runs.processes import Processes
 from tfnas.runs.shards import parse_shard
+
+# No machine has more cores, and TensorFlow starts whatever it is told to.
+MOST_PROCESSES = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,19 +21,28 @@ class Workers:
 
     workers: int = app.flag(1, "processes that share the work (0: one for every two cores)")
     threads: int = app.flag(0, "threads of each process (0: all cores, shared out among the workers)")
+    memory_mb: int = app.flag(
+        0, "MB that each process may take for networks (0: what is free, less a reserve, shared out among the workers)"
+    )
     retry: bool = app.flag(False, "compute again what ended in oom or error")
 
     def check(self) -> None:
         """Raises InputError for numbers that make no sense."""
-        check_least(self, workers=0, threads=0)
+        check_least(self, workers=0, threads=0, memory_mb=0)
+        check_most(self, workers=MOST_PROCESSES, threads=MOST_PROCESSES)
 
     def start_tensorflow(self) -> None:
-        """TensorFlow in this process, with its threads where it does the work itself."""
-        environment.start_tensorflow(self.threads if self.processes() == 1 else 0)
+        """TensorFlow, if this process does the work itself: else workers would wait while it is imported."""
+        if self.processes() == 1:
+            environment.start_tensorflow(self.threads)
 
     def processes(self) -> int:
         """Number of processes that compute."""
         return self.workers or max(1, environment.usable_cores() // 2)
+
+    def memory(self) -> int:
+        """Bytes that the networks of one process may take."""
+        return self.memory_mb << 20 or memory.share(self.processes())
 
     def executor(self) -> Executor:
         """What works the tasks off."""
@@ -41,7 +53,7 @@ class Workers:
 class Execution(Workers):
     """Where records go too, and which part of the work this run does."""
 
-    output: str = app.flag(None, "folder for the records, local or gs://")
+    output: str = app.path_flag(None, "folder for the records, local or gs://", writes="folder")
     shard: str = app.flag("0/1", "i/n: the i-th of n parts (i from 0); shards may share a folder")
 
     def check(self) -> None:

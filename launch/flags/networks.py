@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from launch import app
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
     from spaces.base import NetworkConfig, Space
     from tfnas.networks.graph import Graph
 
+# Networks whose layers are looked at before a prefix counts as unknown.
+_LOOKED_AT = 100
+# Of one network; each is a task of its own, and all tasks are listed first.
+MOST_REPEATS = 1_000_000
+
 
 @dataclasses.dataclass(frozen=True)
 class Networks:
@@ -19,7 +25,7 @@ class Networks:
 
     space: str = app.flag("nasbench201", "search space")
     dataset: str = app.flag("digits", "data set; it decides classes and input shape of the networks")
-    data_dir: str = app.flag("", "folder of prepared TFDS data sets (TFDS' own by default)")
+    data_dir: str = app.path_flag("", "folder of prepared TFDS data sets (TFDS' own by default)")
     seed: int = app.flag(0, "base seed: data, sample of architectures and initial weights derive from it")
     init: str = app.flag("", "initialisation scheme (the space's own by default)")
     width: int | None = app.flag(None, "channels of the first stage (the published value by default)")
@@ -49,7 +55,7 @@ class Networks:
         from tfnas import data
 
         source = data.info(self.dataset)
-        settings |= {"classes": source.classes, "input_shape": source.input_shape}
+        settings = {"classes": source.classes, "input_shape": source.input_shape} | settings
         given = {"width": self.width, "depth": self.depth, "flavour": self.flavour or None}
         return self.search_space().config(**settings, **given)
 
@@ -57,11 +63,37 @@ class Networks:
         """The network of one architecture; `changes` as in `Space.config`."""
         return self.search_space().layer_graph(arch, **(dataclasses.asdict(self.network()) | changes))
 
-    def split_size(self, split: str) -> int:
-        """Number of examples of a split of the data set."""
+    def check_prefixes(self, flag: str, prefixes: Sequence[str], op: str, archs: Sequence[str]) -> None:
+        """Refuses prefixes that no layer of a kind has.
+
+        Args:
+            flag: whose values they are.
+            prefixes: of names of layers.
+            op: kind of layer.
+            archs: architectures at hand; others of the space are looked at too.
+
+        Raises:
+            InputError: naming the prefix and what names begin with.
+        """
+        from launch.flags.architectures import sample_architectures
+
+        missing, beginnings = list(prefixes), set()
+        space = self.search_space()
+        sample = sample_architectures(space, min(_LOOKED_AT, space.size), 0) if missing else ()
+        for arch in (*archs[:_LOOKED_AT], *sample):
+            if not missing:
+                return
+            names = [node.name for node in self.layer_graph(arch).nodes if node.op == op]
+            missing = [prefix for prefix in missing if not (prefix and any(name.startswith(prefix) for name in names))]
+            beginnings |= {name.partition(".")[0] for name in names}
+        if missing:
+            raise unknown(f"prefix of layers of kind {op} (--{flag})", missing[0], beginnings)
+
+    def split_size(self, split: str, labels: Sequence[int] = ()) -> int:
+        """Number of examples of a split of the data set; with `labels`, of these alone."""
         from tfnas import data
 
-        return data.split_size(self.dataset, split, data_dir=self.data_dir or None)
+        return data.split_size(self.dataset, split, data_dir=self.data_dir or None, labels=labels)
 
 
 def check_least(config: Any, **least: int) -> None:
@@ -73,3 +105,14 @@ def check_least(config: Any, **least: int) -> None:
     for name, bound in least.items():
         if getattr(config, name) < bound:
             raise InputError(f"--{name} must be at least {bound}. Received: {getattr(config, name)}")
+
+
+def check_most(config: Any, **most: int) -> None:
+    """Refuses numbers above their bounds.
+
+    Raises:
+        InputError: naming the flag.
+    """
+    for name, bound in most.items():
+        if getattr(config, name) > bound:
+            raise InputError(f"--{name} must be at most {bound}. Received: {getattr(config, name)}")

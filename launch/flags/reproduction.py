@@ -19,11 +19,11 @@ class Reproduction:
     """How large, on which accuracies and data."""
 
     scale: str = app.flag("small", "number of architectures: small (tens), paper, or a share of the paper's in (0, 1]")
-    table: str = app.flag("", "accuracies of the benchmark, Parquet or CSV (those on digits by default)")
-    scores: str = app.flag("", "folder of records to take as they are, instead of computing")
+    table: str = app.path_flag("", "accuracies of the benchmark, Parquet or CSV (those on digits by default)")
+    scores: str = app.path_flag("", "folder of records to take as they are, instead of computing")
     datasets: tuple[str, ...] = app.flag((), "data sets (the paper's; digits without --table)")
     targets: tuple[str, ...] = app.flag((), "column of the table for each data set (the paper's by default)")
-    data_dir: str = app.flag("", "folder of prepared TFDS data sets (TFDS' own by default)")
+    data_dir: str = app.path_flag("", "folder of prepared TFDS data sets (TFDS' own by default)")
     seed: int = app.flag(42, "base seed; 42 is the papers'")
 
     def check(self) -> None:

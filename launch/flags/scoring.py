@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import proxies
 from launch import app
-from launch.flags.networks import Networks, check_least
+from launch.flags.networks import MOST_REPEATS, Networks, check_least, check_most
 from proxies.options import DTYPES, NTK_LOGITS
 from tfnas.errors import InputError, unknown
 from tfnas.networks.modes import PARAMETER_SETS
@@ -54,6 +54,7 @@ class Scoring(Networks):
             InputError: for any of it.
         """
         check_least(self, batch_size=1, ntk_batch_size=0, repeats=1, noise_repeats=1)
+        check_most(self, repeats=MOST_REPEATS)
         self.names()
         super().check()
         self.options()
@@ -85,6 +86,15 @@ class Scoring(Networks):
         if subject == "network" and wanted & set(alone):
             wanted |= set(proxies.SIZES)
         return [name for name in proxies.names(subject) if name in wanted]
+
+    def images(self, name: str) -> int:
+        """Images of the batch that a proxy takes."""
+        option = proxies.get(name).batch_option
+        return min(getattr(self, option) or self.batch_size, self.batch_size) if option else self.batch_size
+
+    def blind(self) -> list[str]:
+        """Proxies asked for that cannot tell networks apart by so few images."""
+        return [name for name in self.names() if self.images(name) < proxies.get(name).least_images]
 
     def options(self, seed: int = 0) -> proxies.Options:
         """The options of the proxies."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from launch import app
-from launch.flags.networks import Networks, check_least
+from launch.flags.networks import MOST_REPEATS, Networks, check_least, check_most
 from tfnas import training
 
 _RECIPE = training.Recipe()
@@ -36,6 +36,7 @@ class Training(Networks):
             InputError: for any of it.
         """
         check_least(self, repeats=1)
+        check_most(self, repeats=MOST_REPEATS)
         self.recipe()
         super().check()
         sizes = [self.split_size(split) for split in self.splits() if split]

@@ -16,7 +16,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tfnas import environment
+from tfnas import environment, memory
 from tfnas.errors import InputError
 from tfnas.progress import Progress
 from tfnas.runs import locks, records
@@ -119,7 +119,7 @@ class Job(abc.ABC):
         keys = {task.fill(blank).key for task in self.tasks(archs) for blank in task.blanks}
         frame = records.read(folder)
         wanted = [key in keys for key in frame[list(records.KEY)].itertuples(index=False, name=None)]
-        found = frame[wanted].reset_index(drop=True)
+        found = frame.loc[wanted].reset_index(drop=True)
         found.attrs = frame.attrs | {"asked": len(keys)}
         return found
 
@@ -150,7 +150,7 @@ def run(job: Job, archs: Sequence[str], execution: Execution) -> None:
         with (
             records.Writer(execution.output, f"{index}of{count}", every=job.flush_every) as writer,
             Progress(job.noun, len(tasks), done=ready) as bar,
-            contextlib.closing(execution.executor().map(Start(job), todo)) as results,
+            contextlib.closing(execution.executor().map(Start(job, execution.memory()), todo)) as results,
         ):
             for task, found in results:
                 writer.add(record for record in _records(task, found) if record.key not in known)
@@ -175,23 +175,31 @@ def _alone(job: Job, archs: Sequence[str], execution: Execution) -> contextlib.A
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """Makes a job's worker in a process, and of it the function from a task to its records."""
+    """Makes a job's worker in a process, and of it the function from a task to its records.
+
+    Attributes:
+        job: what is done.
+        memory: bytes that the networks of each process may take (0: what is free, less a reserve).
+    """
 
     job: Job
+    memory: int = 0
 
     def __call__(self, threads: int) -> _Attempt:
         environment.start_tensorflow(threads)
-        return _Attempt(self.job.worker())
+        return _Attempt(self.job.worker(), self.memory)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Attempt:
     worker: Worker
+    memory: int
 
     def __call__(self, task: Task) -> list[records.Record]:
         """The records of a task; none where another process writes them."""
         try:
-            values = self.worker.compute(task)
+            with memory.limit(self.memory):
+                values = self.worker.compute(task)
         except InputError:
             raise
         except Exception as error:  # whatever breaks one architecture must not take the run down

@@ -17,7 +17,7 @@ from etils import epath
 import proxies
 from launch.flags.inference import Inference
 from launch.jobs.base import Job, Task, Worker
-from tfnas import seeds
+from tfnas import memory, paths, seeds
 from tfnas.errors import first_line
 from tfnas.runs import records
 
@@ -43,7 +43,8 @@ class InferenceJob(Job):
     def title(self) -> str:
         of = self.settings
         sizes = "; ".join(f"{name} {', '.join(map(str, of.counts(name)))}" for name in ("n_train", "n_val", "ensemble"))
-        return f"{of.dataset}, kernel {of.kernel}, BN momentum {of.network().bn_momentum}, {sizes}"
+        labels = f", labels {of.labels}" * bool(of.labels)
+        return f"{of.dataset}{labels}, kernel {of.kernel}, BN momentum {of.network().bn_momentum}, {sizes}"
 
     def blanks(self) -> list[records.Record]:
         """The record of each combination of sizes, then of parameters and FLOPs."""
@@ -57,6 +58,8 @@ class InferenceJob(Job):
             "regularizers": settings.regularizers,
             "dtype": settings.dtype,
         }
+        if settings.labels:  # records of the first versions, all of them of all labels, do not say so
+            options["labels"] = settings.labels
         common = {
             "space": settings.space,
             "arch": "",
@@ -88,14 +91,15 @@ class _Inferrer(Worker):
 
         self.settings = settings
         self.strategy = devices.strategy(settings.strategy)  # before anything runs on a device
+        if settings.strategy == "mirrored" and self.strategy is None:
+            print("--strategy=mirrored: there is one device, which does all the work", file=sys.stderr, flush=True)
         self.leads = devices.is_first(self.strategy)
         self.keeps = True
         network = settings.network()
-        folder = settings.data_dir or None
+        where = {"data_dir": settings.data_dir or None, "labels": settings.chosen_labels()}
         parts = ((settings.train_split, max(settings.n_train)), (settings.val_split, max(settings.n_val)))
         images = [
-            data.balanced_prefixes(settings.dataset, split, count, settings.seed, data_dir=folder)
-            for split, count in parts
+            data.balanced_prefixes(settings.dataset, split, count, settings.seed, **where) for split, count in parts
         ]
         self.data = nngp.Data(*images[0], *images[1], network.classes)
         self.batches = [
@@ -104,7 +108,7 @@ class _Inferrer(Worker):
                 settings.train_split,
                 settings.calibration(),
                 seeds.derive_seed(settings.seed, "batch normalisation", member),
-                data_dir=folder,
+                **where,
             )[0]
             for member in range(max(settings.ensemble))
         ]
@@ -119,7 +123,7 @@ class _Inferrer(Worker):
         found: list[dict[str, Any]] = []
         for n_train, n_val, size in settings.combinations():
             options = proxies.Options(n_train=n_train, n_val=n_val, ensemble=size, regularizers=settings.regularizers)
-            ensemble = nngp.Ensemble(member, self.data, options, memory_budget=settings.memory_mb << 20)
+            ensemble = nngp.Ensemble(member, self.data, options, memory_budget=memory.left())
             score = float(entry.compute(ensemble))
             # The first record that needs a member pays for it, the others for their solve alone.
             found.append(_values(score, list(ensemble.sweeps.values())) | {"seconds": time.perf_counter() - started})
@@ -179,8 +183,10 @@ class Kept:
             "dtype": settings.dtype,
             "network": dataclasses.asdict(settings.network()),
         }
+        if settings.labels:
+            parts["labels"] = settings.labels
         digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
-        return epath.Path(settings.kernels).expanduser() / f"{digest}.npz"
+        return epath.Path(paths.expand(settings.kernels)) / f"{digest}.npz"
 
     def read(self, columns: int) -> Member | None:
         """The member, whose arrays have so many columns; None where there is none, or none that fits, which is said."""

@@ -41,7 +41,6 @@ class ScoreJob(Job):
             changed = {_RECORDED_AS.get(name, name): getattr(options, name) for name in entry.options}
             if settings.dtype != _DEFAULT.dtype and entry.consumes != "nothing":
                 changed["dtype"] = settings.dtype  # records of the first versions, all of them float32, do not say so
-            images = getattr(options, entry.batch_option) if entry.batch_option else 0
             blanks.append(
                 records.Record(
                     space=settings.space,
@@ -52,7 +51,7 @@ class ScoreJob(Job):
                     seed=settings.seed,
                     init=settings.scheme(),
                     bn=entry.mode(options),
-                    batch_size=min(images or settings.batch_size, settings.batch_size),
+                    batch_size=settings.images(entry.name),
                     width=network.width,
                     depth=network.depth,
                     flavour=network.flavour,

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import proxies
 from launch.app import FAILED
+from tfnas import tables
+from tfnas.errors import InputError
 from tfnas.runs.records import FAILURES
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ def tell(frame: pd.DataFrame, folder: str) -> int:
     )
     for line in failures(frame):
         print(line)
+    if same := indifferent(frame):
+        print(f"  {', '.join(same)}: the same score for all networks, which says nothing about them")
     failed = frame.status.isin(FAILURES)
     if failed.any():
         print(f"  {failed.sum()} failed; the same command with --retry computes them again")
@@ -54,7 +58,38 @@ def failures(frame: pd.DataFrame) -> Iterable[str]:
         yield f"  {proxy}: {count} {status}" + (f" ({message})" if message else "")
 
 
-def next_step(scores: str, table: str = "TABLE") -> str:
-    """The command that compares scores with known accuracies."""
-    paths = f"--scores={shlex.quote(scores)} --table={shlex.quote(table)} --output={shlex.quote(f'{scores}/evidence')}"
-    return f"next: python -m launch.correlate {paths}"
+def indifferent(frame: pd.DataFrame) -> list[str]:
+    """Proxies with one and the same score for all of three networks or more."""
+    scored = frame[(frame.status == "ok") & ~frame.proxy.isin(proxies.SIZES)]
+    found = scored.groupby("proxy", sort=False).agg({"arch": "nunique", "score": "nunique"})
+    return found.index[(found.arch >= 3) & (found.score == 1)].tolist()
+
+
+def next_step(frame: pd.DataFrame, scores: str, table: str = "") -> str:
+    """What to do with the scores: the command that compares them with known accuracies, or how to get these.
+
+    Args:
+        frame: of `Job.results`.
+        scores: folder of the records.
+        table: that may have the accuracies; embedded ones of the same data set are looked at after it.
+    """
+    for name in filter(None, (table, *tables.embedded_names())):
+        if _knows(name, frame, embedded=name != table):
+            command = ["python", "-m", "launch.correlate", f"--scores={scores}", f"--table={name}"]
+            return "next: " + shlex.join([*command, f"--output={scores}/evidence"])
+    return (
+        "next: python -m launch.correlate --help tells how to compare scores with accuracies; import a table of them "
+        "with launch.prepare, or measure them with launch.train --table_out"
+    )
+
+
+def _knows(name: str, frame: pd.DataFrame, *, embedded: bool) -> bool:
+    """Whether a table has an accuracy of all architectures; an embedded one, of their data set."""
+    from tfnas import evidence
+
+    try:
+        if embedded and tables.read(name).facts.get("dataset") not in set(frame.dataset):
+            return False
+        return not frame.empty and set(frame.arch) <= set(evidence.load_truth(name).index)
+    except InputError:
+        return False

@@ -105,7 +105,8 @@ class _Trainings(Worker):
         if self.arch != arch:
             import keras
 
-            from tfnas import data, training
+            from tfnas import data, memory, training
+            from tfnas.engine.memory import training as training_memory
             from tfnas.networks import keras_model, weights
 
             self.arch, self.graph, self.trainer = "", None, None
@@ -113,6 +114,8 @@ class _Trainings(Worker):
             keras.backend.clear_session()
             settings = self.settings
             graph = settings.layer_graph(arch)
+            needed = training_memory(graph, settings.batch_size, training.EVAL_BATCH)
+            memory.require(needed, f"training on {settings.batch_size} images at once")
             model = keras_model.to_keras(graph, weights.initialize(graph, settings.scheme(), 0))
             black = data.info(settings.dataset).black
             self.trainer = training.Trainer(model, settings.recipe(), black=black)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from launch.papers.facts import facts
@@ -11,47 +11,57 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from launch.papers.base import Experiment
+    from tfnas.evidence.report import Column
 
 _PRINTED = 40
 # What a row is about; those that all rows have in common are told below the table.
 _LABELS = {"dataset": "data set", "init": "init", "metric": "metric", "method": "method", "measure": "measure"}
 
 
-def show(experiment: Experiment, rows: pd.DataFrame, notes: Iterable[str], output: str) -> None:
-    """Prints rows as `launch.papers.run` writes them, then notes."""
-    from rich.table import Table
-
+def show(experiment: Experiment, rows: pd.DataFrame, notes: Iterable[str], output: str, warning: str = "") -> None:
+    """Prints a warning, rows as `launch.papers.run` writes them, then notes."""
     from tfnas.evidence import report
 
     fact = facts()[experiment.id]
     console = report.console()
-    printed = Table(title=f"{experiment.id}: {fact['title']} ({fact['paper']})", title_justify="left")
     labels = [name for name in _LABELS if name in rows]
     common = [name for name in labels if rows[name].nunique() == 1]
     labels = [name for name in labels if name not in common] or labels[-1:]
-    for name in labels:
-        printed.add_column(_LABELS[name])
-    numbers = [name for name in ("pflop", "n", "left_out") if name in rows]
-    for heading in [{"pflop": "PFLOP", "left_out": "left out"}.get(name, name) for name in numbers]:
-        printed.add_column(heading, justify="right")
-    for heading in ("ours", "", "paper", "difference"):
-        printed.add_column(heading, justify="right")
-    for row in rows.head(_PRINTED).to_dict("records"):
-        ours, low, high, paper, difference = (
-            _number(row[key]) for key in ("ours", "low", "high", "paper", "difference")
-        )
-        interval = f"{low} .. {high}" if low != "-" else ""
-        counts = [_count(name, row[name]) for name in numbers]
-        printed.add_row(*(str(row[name]) for name in labels), *counts, ours, interval, paper, difference)
-    console.print(printed)
+    printed = rows.head(_PRINTED)
+    if warning:
+        console.print(warning, style="bold yellow")
+    title = f"{experiment.id}: {fact['title']} ({fact['paper']})"
+    console.print(report.Folding(title, _columns(printed, labels), file="results.csv"))
     if len(rows) > _PRINTED:
         console.print(f"{len(rows) - _PRINTED} more rows in results.csv")
     for name in common:
         console.print(f"{_LABELS[name]}: {rows[name].iloc[0]}")
+    if rows["paper"].isna().all():
+        console.print("the paper prints no number of these")
     for note in filter(None, [fact.get("note", ""), *notes, experiment.deviations]):
         console.print(f"note: {note}")
     more = ", scores/" if experiment.jobs is not None else ""
     console.print(f"written to {output}: results.csv, {experiment.id}.png, recipe.json{more}")
+
+
+def _columns(rows: pd.DataFrame, labels: Sequence[str]) -> list[Column]:
+    """What is printed of rows: labels, numbers, ours and, where the paper prints something, the paper's."""
+    from tfnas.evidence.report import Column
+
+    found = [Column(_LABELS[name], rows[name].map(str).tolist(), is_text=True) for name in labels]
+    for name, heading, rank in (("pflop", "PFLOP", 3), ("n", "n", 0), ("left_out", "left out", 4)):
+        if name in rows and (rows[name].fillna(0) != 0).any():
+            found.append(Column(heading, [_count(name, value) for value in rows[name]], rank))
+    found.append(Column("ours", [_number(value) for value in rows["ours"]]))
+    if rows["low"].notna().any():
+        bounds = zip(rows["low"], rows["high"], strict=True)
+        found.append(
+            Column("low .. high", [f"{_number(low)} .. {_number(high)}" * (low == low) for low, high in bounds])
+        )
+    for name, rank in (("paper", 1), ("difference", 2)):
+        if rows[name].notna().any():
+            found.append(Column(name, [_number(value) for value in rows[name]], rank))
+    return found
 
 
 def _count(name: str, value: float) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from launch.papers.base import Experiment, Inputs, Made
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -40,6 +42,7 @@ def scatter(inputs: Inputs) -> Made:
     from matplotlib.figure import Figure
 
     from tfnas import evidence
+    from tfnas.evidence import plots
 
     proxy, parts = inputs.experiment.jobs.proxies[0], list(_parts(inputs))
     figure = Figure(figsize=(3.6 * len(parts) + 0.8, 3.2), layout="constrained")
@@ -49,7 +52,12 @@ def scatter(inputs: Inputs) -> Made:
         points = axes.scatter(joined[proxy], joined["truth"], c=joined["params"], s=8, alpha=0.7)
         axes.set_xlabel(proxy, fontsize=8)
         axes.set_title(dataset, fontsize=9)
-        figure.colorbar(points, ax=axes, label="parameters" if axes is panels[-1] else "")
+        axes.tick_params(labelsize=7)
+        bar = figure.colorbar(points, ax=axes)
+        bar.set_label("parameters" if axes is panels[-1] else "", fontsize=8)
+        bar.ax.tick_params(labelsize=7)
+        for axis in (axes.xaxis, axes.yaxis, bar.ax.yaxis):
+            plots.few_ticks(axis)
     panels[0].set_ylabel("test accuracy (%)", fontsize=8)
     return Made(_correlations(inputs, "spearman", ()), figure)
 
@@ -105,7 +113,6 @@ def beside_the_paper(rows: pd.DataFrame, label: str, *, left: float | None = Non
         label: of the axis.
         left: where the axis starts.
     """
-    import numpy as np
     from matplotlib.figure import Figure
 
     groups = list(rows.groupby(["dataset", "init"], sort=False))
@@ -113,17 +120,45 @@ def beside_the_paper(rows: pd.DataFrame, label: str, *, left: float | None = Non
     figure = Figure(figsize=(3.2 * len(groups) + 1.6, 0.36 * longest + 1.4), layout="constrained")
     panels = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
     for axes, ((dataset, init), group) in zip(panels, groups, strict=True):
-        position = np.arange(len(group))
-        axes.barh(position - 0.2, group["ours"], 0.38, label="ours")
-        axes.hlines(position - 0.2, group["low"], group["high"], color="black", linewidth=1)
-        axes.barh(position + 0.2, group["paper"], 0.38, color="#bbbbbb", label="paper")
+        position = draw_pairs(axes, group)
+        axes.hlines(position, group["low"], group["high"], color="black", linewidth=1)
         axes.set_title(dataset if rows["init"].nunique() == 1 else f"{dataset}, {init}", fontsize=9)
-        axes.set_yticks(position, group["method"], fontsize=8)
+        axes.set_yticks(range(len(group)), group["method"])
+        axes.tick_params(labelsize=8)
         axes.set_xlabel(label, fontsize=8)
         axes.axvline(0, color="black", linewidth=0.6)
         if left is not None:
             axes.set_xlim(left=left)
     panels[0].invert_yaxis()
-    handles = panels[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    pair_legend(figure, panels)
     return figure
+
+
+def draw_pairs(axes: Axes, rows: pd.DataFrame, *, upright: bool = False) -> np.ndarray:
+    """Bars of ours and, where the paper prints a number, of the paper's on both sides of each row's tick.
+
+    Args:
+        axes: ticks are 0, 1, ... in the order of the rows.
+        rows: columns ours and paper.
+        upright: bars stand on the horizontal axis.
+
+    Returns:
+        Places [n] of our bars.
+    """
+    import numpy as np
+
+    place, paper = np.arange(len(rows)), rows["paper"].to_numpy(float)
+    printed = ~np.isnan(paper)
+    draw, thick = axes.bar if upright else axes.barh, 0.38 if printed.any() else 0.6
+    ours = place - 0.2 * printed
+    draw(ours, rows["ours"].astype(float), thick, color="#0072B2", label="ours")
+    if printed.any():
+        draw(place[printed] + 0.2, paper[printed], thick, color="#bbbbbb", label="paper")
+    return ours
+
+
+def pair_legend(figure: Figure, panels: Sequence[Axes]) -> None:
+    """Below the panels, which bars are whose; nothing where all are ours."""
+    found = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    if len(found) > 1:
+        figure.legend(found.values(), found, loc="outside lower center", ncols=2, fontsize=8, frameon=False)

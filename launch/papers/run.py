@@ -11,11 +11,11 @@ from etils import epath
 
 from launch import app
 from launch.flags.execution import Execution, Workers
-from launch.flags.reproduction import Reproduction
+from launch.flags.reproduction import EMBEDDED_NOTE, Reproduction
 from launch.jobs import base as jobs
 from launch.papers import joining, printing, truth
 from launch.papers.base import Experiment, Inputs
-from tfnas import files
+from tfnas import files, paths
 from tfnas.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def check(request: Reproduction, experiment: Experiment) -> None:
     request.check()
     if request.scores and experiment.jobs is None:
         raise InputError(f"{experiment.id} looks at no scores. Received: --scores={request.scores}")
-    if request.scores and not epath.Path(request.scores).expanduser().is_dir():
+    if request.scores and not epath.Path(paths.expand(request.scores)).is_dir():
         raise InputError(f"No such folder of records: --scores={request.scores}")
     if len(request.datasets) > 1 and len(experiment.columns) < 2:
         raise InputError(f"{experiment.id} is of one data set. Received: {','.join(request.datasets)}")
@@ -48,6 +48,10 @@ def run(request: Reproduction, experiment: Experiment, output: str, workers: Wor
     """
     from tfnas.evidence import plots
 
+    warning = ""
+    if experiment.columns and not request.table:
+        warning = f"No reproduction of the paper's numbers: {EMBEDDED_NOTE}. Give --table for one"
+        print(warning, flush=True)
     known = truth.load(request, experiment)
     records, notes = None, ()
     if experiment.jobs is None:
@@ -67,14 +71,14 @@ def run(request: Reproduction, experiment: Experiment, output: str, workers: Wor
     files.write_atomic(folder / "results.csv", rows.to_csv(index=False, float_format="%.6g").encode())
     files.write_atomic(folder / "recipe.json", app.to_json(experiment.describe()).encode())
     plots.save(made.figure, folder / f"{experiment.id}.png")
-    printing.show(experiment, rows, (*known.notes, *notes, *made.notes), output)
+    printing.show(experiment, rows, (*known.notes, *notes, *made.notes), output, warning)
 
 
 def _given(request: Reproduction, experiment: Experiment, known: truth.Truth) -> pd.DataFrame:
     """Records of --scores on the data sets asked for."""
     from tfnas.runs import records
 
-    found = records.read(epath.Path(request.scores).expanduser())
+    found = records.read(request.scores)
     for line in found.attrs["skipped"]:
         print(f"skipped {line}", file=sys.stderr)
     # A paper's only data set is whatever the records are of.

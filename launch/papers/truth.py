@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from launch.flags.architectures import sample_architectures, sample_known
-from launch.flags.reproduction import EMBEDDED_DATASET, EMBEDDED_NOTE, Reproduction
+from launch.flags.reproduction import EMBEDDED_DATASET, Reproduction
 from launch.papers.base import Experiment
 from tfnas.errors import InputError
 
@@ -65,6 +65,7 @@ def _accuracies(request: Reproduction, experiment: Experiment) -> Truth:
 
     import spaces
     from tfnas import tables
+    from tfnas.evidence import units
 
     path = request.truth
     datasets = request.datasets or (tuple(experiment.columns) if request.table else (EMBEDDED_DATASET,))
@@ -72,28 +73,28 @@ def _accuracies(request: Reproduction, experiment: Experiment) -> Truth:
     found, columns = {}, []
     for place, dataset in enumerate(datasets):
         target = request.targets[place] if request.targets else ""
-        accuracies, column = _column(table, experiment, request, dataset, target, alone=len(datasets) == 1)
-        found[dataset] = _percent(accuracies)
+        found[dataset], column = _column(table, experiment, request, dataset, target, alone=len(datasets) == 1)
         columns.append(column)
     frame = pd.DataFrame(found).dropna()
     if frame.empty:
         raise InputError(f"{path} has no network with a value of {', '.join(columns)}")
     rest = table.drop_duplicates("arch").set_index("arch").loc[frame.index]
+    recorded = units.recorded(path)
     for name in rest:
         if _RUN.fullmatch(name):
-            frame[name] = _percent(rest[name])
+            frame[name] = units.percent(rest[name], recorded.get(name, ""), f"{name} of {path}")
         elif name in _MORE and not (name == "hash" and rest[name].isna().any()):
             frame[name] = rest[name]
-    notes = [f"truth: {', '.join(columns)} of {path}", *_missing(experiment, frame, path)]
-    notes += [] if request.table else [EMBEDDED_NOTE]
-    return Truth(frame, datasets, spaces.of_table(path, frame.index), tuple(notes))
+    notes = (f"truth: {', '.join(columns)} of {table.attrs['source']}", *_missing(experiment, frame, path))
+    return Truth(frame, datasets, spaces.of_table(path, frame.index), notes)
 
 
 def _column(
     table: pd.DataFrame, experiment: Experiment, request: Reproduction, dataset: str, target: str, *, alone: bool
 ) -> tuple[pd.Series, str]:
-    """Accuracies on a data set by architecture, and the column that they stand in."""
+    """Accuracies on a data set by architecture in percent, and the column that they stand in."""
     from tfnas import evidence
+    from tfnas.evidence import units
 
     path = request.truth
     # A paper's only data set names its columns whatever the scores are of.
@@ -109,12 +110,8 @@ def _column(
         frame = evidence.load_truth(path, target=wanted)
     except InputError as error:
         raise error if wanted else InputError(f"{unclear}. {error}") from None
-    return frame[frame.attrs["target"]].astype(float), frame.attrs["target"]
-
-
-def _percent(values: pd.Series) -> pd.Series:
-    values = values.astype(float)
-    return values * 100 if values.max() <= 1 else values
+    column = frame.attrs["target"]
+    return units.percent(frame[column], frame.attrs["unit"], f"{column} of {path}"), column
 
 
 def _missing(experiment: Experiment, frame: pd.DataFrame, path: str) -> list[str]:
@@ -140,14 +137,16 @@ def _networks(request: Reproduction, experiment: Experiment) -> Truth:
 
     sizes = experiment.small_size, experiment.paper_size
     if request.table:
-        known = tables.load(request.table)["arch"].tolist()
+        table = tables.load(request.table)
+        known = table["arch"].tolist()
         if not known:
             raise InputError(f"{request.table} has no architectures")
         space = spaces.of_table(request.table, known)
         archs = sample_known(known, request.count(*sizes, len(known)), request.seed)
+        notes = (f"architectures: {table.attrs['source']}",)
     else:
-        space = spaces.get(experiment.space)
+        space, notes = spaces.get(experiment.space), ()
         count = request.count(*sizes, space.size)
         whole = count == space.size
         archs = list(map(str, space.enumerate())) if whole else sample_architectures(space, count, request.seed)
-    return Truth(pd.DataFrame(index=pd.Index(archs, name="arch")), (), space, ())
+    return Truth(pd.DataFrame(index=pd.Index(archs, name="arch")), (), space, notes)

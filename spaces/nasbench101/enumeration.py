@@ -12,10 +12,11 @@ import contextlib
 import functools
 import hashlib
 import itertools
-import os
 import pathlib
 
 import numpy as np
+
+from tfnas import paths
 
 MAX_VERTICES = 7
 MAX_EDGES = 9
@@ -57,7 +58,7 @@ def codes() -> np.ndarray:
     It lies in the folder of the environment variable TFNAS_CACHE ($XDG_CACHE_HOME/tfnas or ~/.cache/tfnas by default).
     A file that cannot be read or holds anything else is computed anew, and one that cannot be written is done without.
     """
-    file = _cache_file()
+    file = paths.cache(f"nasbench101_{_SHA256[:8]}.bin")
     data = _read(file)
     if data is None:
         data = compute().astype("<u4").tobytes()
@@ -162,11 +163,6 @@ def _pairs(count: int) -> list[tuple[int, int]]:
 def _orders(count: int) -> np.ndarray:
     """New places of the vertices in every order that keeps input and output: [(V - 2)!, V]."""
     return np.array([(0, *order, count - 1) for order in itertools.permutations(range(1, count - 1))])
-
-
-def _cache_file() -> str:
-    folder = os.environ.get("TFNAS_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "tfnas")
-    return os.path.join(os.path.expanduser(folder), f"nasbench101_{_SHA256[:8]}.bin")
 
 
 def _read(file: str) -> bytes | None:

@@ -19,7 +19,7 @@ from spaces.nasbench101 import records
 from spaces.nasbench101.cells import from_bits
 from spaces.nasbench101.enumeration import MAX_VERTICES
 from spaces.nasbench101.space import NASBench101
-from tfnas import tables
+from tfnas import paths, tables
 from tfnas.errors import InputError
 from tfnas.tables import tfrecord
 
@@ -58,7 +58,7 @@ def read(path: epath.PathLike, *, sha256: str = "") -> tables.Table:
     """
     from etils import epath
 
-    path = epath.Path(path)
+    path = epath.Path(paths.expand(path))
     if not path.exists() or path.is_dir():
         raise InputError(f"No such file: {path}. {_origin(path.name)}")
     if not path.stat().length:

@@ -47,6 +47,11 @@ _SPECIAL = (
     (r"--archs=first100\.txt", ("--num_archs=4",)),
     (r"launch\.train", ("--num_archs=1",)),
     (r"launch\.prepare .*--dataset=cifar10", ("--dataset=digits",)),
+    (
+        r"launch\.reproduce(?!.*--datasets=).*--scale=paper --table=nb201",
+        ("--datasets=synthetic", "--targets=cifar10_test_200"),
+    ),
+    (r"launch\.correlate .*--scores=scores\.csv", ("--top_k=2",)),
     (r"launch\.reproduce .*--datasets=cifar10", ("--targets=cifar10_test_200",)),
     (r"launch\.reproduce(?!.*--(datasets|scores)=).*--table=nb101", ("--datasets=synthetic",)),
 )

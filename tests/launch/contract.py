@@ -1,8 +1,11 @@
 """What the tests of all launchers need to know of each: its name, command lines that are wrong, one that is right."""
 
 import ast
+import dataclasses
 import importlib
+import typing
 
+import pandas as pd
 import pytest
 
 from tests.conftest import ROOT
@@ -25,6 +28,15 @@ def module(name):
         pytest.skip(f"launch.{name} does not import: {error}")
 
 
+def kinds(config_type):
+    """(field, type without None, whether None is allowed)."""
+    hints = typing.get_type_hints(config_type)
+    for field in dataclasses.fields(config_type):
+        arguments = typing.get_args(hints[field.name])
+        optional = type(None) in arguments
+        yield field, arguments[0] if optional else hints[field.name], optional
+
+
 # For each launcher a command line that does something small. FILES stands for a folder with archs.txt, a cell of
 # NAS-Bench-201, and table.csv, which knows its accuracy; OUT for a fresh folder.
 SMALL = "--archs=FILES/archs.txt --output=OUT --dataset=synthetic --width=2 --depth=1"
@@ -36,6 +48,17 @@ WORKS = {
     "prepare": "--table=FILES/table.csv --out=OUT/table.parquet --provenance=test",
     "reproduce": "--list",
 }
+CELL = "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_3x3~2|"
+
+
+def small_job(name, out, files):
+    """The command line of WORKS, with the files that it reads."""
+    files.mkdir(exist_ok=True)
+    (files / "archs.txt").write_text(CELL)
+    pd.DataFrame({"arch": [CELL], "accuracy": [50.0]}).to_csv(files / "table.csv", index=False)
+    pd.DataFrame({"arch": [CELL], "mine": [1.0]}).to_csv(files / "scores.csv", index=False)
+    return WORKS[name].replace("OUT", str(out)).replace("FILES", str(files)).split()
+
 
 # For each launcher, command lines that must end in one line and exit code 2, and what that line must tell. OUT stands
 # for a fresh folder.
@@ -66,6 +89,7 @@ BAD_INPUT = {
         "--output=OUT --num_archs=2 --proxies=nngp --n_train=0": "--n_train takes whole numbers",
         "--output=OUT --num_archs=2 --proxies=nngp --n_val=9999": "Received: 9999",
         "--output=OUT --num_archs=2 --repeats=0": "--repeats must be at least 1",
+        "--output=OUT --num_archs=2 --repeats=9223372036854775807": "--repeats must be at most 1000000",
         "--output=OUT --num_archs=2 --shard=2/2": "'2/2'",
         "--output=OUT --num_archs=2 --shard=half": "'half'",
         "--output=OUT --num_archs=two": "two",
@@ -94,6 +118,10 @@ BAD_INPUT = {
         "--output=OUT --num_archs=2 --dataset=synthetic --n_val=9999": "has 819 examples. Received: 9999",
         "--output=OUT --num_archs=2 --kernel=ntk --strategy=mirrored": "Received: --strategy=mirrored",
         "--output=OUT --num_archs=2 --n_train=1140 --n_val=10": "examples of class",
+        "--output=OUT --num_archs=2 --labels=1": "--labels must be at least 2",
+        "--output=OUT --num_archs=2 --labels=11": "digits has 10 labels. Received: 11",
+        "--output=OUT --num_archs=2 --labels=2 --n_val=100": "examples of the 2 labels drawn. Received: 100",
+        "--output=OUT --num_archs=2 --dataset=imagenet2012 --data_dir=OUT/missing": "ILSVRC2012_img_train.tar",
         "--output=OUT --num_archs=2 --init=xavi": "'xavi'",
         "--output=OUT --num_archs=2 --shard=2/2": "'2/2'",
         "--output=OUT --archs=OUT/missing.txt": "missing.txt",
@@ -109,6 +137,8 @@ BAD_INPUT = {
         "": "--dataset=NAME",
         "--dataset=cifar11": "'cifar11'",
         "--dataset=digits --table=a.csv": "either",
+        "--dataset=imagenet2012 --data_dir=OUT": "needs --manual_dir. Received: none",
+        "--dataset=imagenet2012 --data_dir=OUT --manual_dir=OUT": "lacks ILSVRC2012_img_train.tar and",
         "--table=OUT/missing.csv --out=OUT/t.parquet --provenance=x": "missing.csv",
         "--table=a.csv --provenance=x": "--out",
         "--table=a.csv --out=OUT/t.parquet": "--provenance",
@@ -134,6 +164,7 @@ BAD_INPUT = {
         "--output=OUT --num_archs=2 --dataset=synthetic --train_split=tset": "'tset'",
         "--output=OUT --num_archs=2 --init=xavi": "'xavi'",
         "--output=OUT --num_archs=2 --repeats=0": "--repeats must be at least 1",
+        "--output=OUT --num_archs=2 --repeats=1000001": "--repeats must be at most 1000000",
         "--output=OUT --num_archs=2 --epochs=0": "epochs",
         "--output=OUT --num_archs=2 --schedule=sometimes": "schedule",
         "--output=OUT --num_archs=2 --shard=3/3": "'3/3'",

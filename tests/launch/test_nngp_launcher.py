@@ -1,5 +1,7 @@
 """launch.nngp from the command line."""
 
+import json
+
 import pytest
 
 import proxies.nngp
@@ -52,3 +54,31 @@ def test_everything_failed_is_an_exit_code(command, monkeypatch, capsys):
     monkeypatch.undo()
     assert nngp.main([*command, "--retry"]) == 0
     assert "--retry" not in capsys.readouterr().out
+
+
+def test_one_device_is_told_where_several_were_to_share(command, tmp_path, capsys):
+    for strategy in ("cpu", "mirrored"):
+        assert nngp.main([*command, "--num_archs=1", f"--strategy={strategy}", f"--output={tmp_path / strategy}"]) == 0
+        told = capsys.readouterr().err
+        assert ("there is one device" in told) == (strategy == "mirrored")
+    cpu, mirrored = (records.read(tmp_path / name, stable=True) for name in ("cpu", "mirrored"))
+    assert cpu.equals(mirrored)
+
+
+def test_labels_are_in_the_keys_of_their_records_alone(command, tmp_path):
+    assert nngp.main(command) == 0
+    assert nngp.main([*command, "--labels=4"]) == 0
+    frame = records.read(tmp_path / "out")
+    options = frame.options.map(json.loads)
+    inferred = frame.proxy.str.startswith("nngp")
+    few = options.map(lambda values: values.get("classes") == 4)
+    assert few.sum() == len(frame) // 2
+    assert options[inferred & few].map(lambda values: values["labels"]).eq(4).all()
+    assert not options[~(inferred & few)].map(lambda values: "labels" in values).any()
+
+
+def test_images_of_both_splits_are_told(command, capsys):
+    assert nngp.main([*command, "--num_archs=1"]) == 0
+    assert "share" not in capsys.readouterr().err
+    assert nngp.main([*command, "--val_split=train"]) == 0
+    assert "--train_split=train and --val_split=train share 4096 images" in capsys.readouterr().err

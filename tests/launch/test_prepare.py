@@ -198,7 +198,7 @@ def test_columns_of_records_are_chosen_and_renamed(recorded):
             ["--table=a.csv", "--provenance=x"],
             "--sha256 does not go with tables of this format. Received: columns.",
         ),
-        (["--format=columns", "--sha256=", "--provenance=x"], "Tables are .csv or .parquet files. Received: "),
+        (["--format=columns", "--sha256=", "--provenance=x"], "Tables are .csv, .tsv or .parquet files. Received: "),
     ],
 )
 def test_bad_input_of_records_is_one_line(recorded, capsys, more, message):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import proxies
+from proxies.ntk import condition_number
 from tests import proxies_cases as case
 from tests.engine_cases import random_weights
 from tests.proxies_cases import LABELS
@@ -61,3 +62,12 @@ def test_jacob_cov_of_a_linear_network():
     score = proxies.evaluate(graph, weights, images, LABELS, ["jacob_cov"], proxies.Options(dtype="float64"))
     v = np.array([8.0] + [0.0] * 7) + 1e-5
     assert score["jacob_cov"].score == pytest.approx(-np.sum(np.log(v) + 1 / v), rel=1e-6)
+
+
+def test_condition_numbers_beyond_1e12_are_round_off():
+    """A kernel's smallest eigenvalue is uncertain by its largest times the precision of its numbers."""
+    assert condition_number(np.diag([1.0, 0.5, 1e-11])) == pytest.approx(1e11, rel=1e-6)
+    for smallest in (1e-13, 0.0, -1e-13):
+        assert condition_number(np.diag([1.0, 0.5, smallest])) == np.inf
+    assert condition_number(np.zeros((2, 2))) == np.inf
+    assert condition_number(1e6 * np.diag([1.0, 1e-11])) == pytest.approx(1e11, rel=1e-6)

@@ -7,6 +7,8 @@ import pytest
 import proxies
 import spaces
 from proxies import nngp
+from tests.engine_cases import in_float64, random_weights
+from tfnas import training
 from tfnas.engine import Network, ntk, reference, tangent_kernel
 from tfnas.errors import InputError
 from tfnas.inference import ridge
@@ -15,12 +17,13 @@ from tfnas.seeds import derive_seed
 
 REGULARIZERS = (1e-3, 1e-1, 10.0)
 CLASSES = 3
+ARCH = "conv3x3~0|conv1x1~01|maxpool3x3~1|output~23"
+SETTINGS = {"width": 8, "depth": 1, "stages": 2, "classes": CLASSES, "input_shape": (8, 8, 2)}
 
 
 @pytest.fixture(scope="module")
 def graph():
-    settings = {"width": 8, "depth": 1, "stages": 2, "classes": CLASSES, "input_shape": (8, 8, 2)}
-    return spaces.get("nasbench101").layer_graph("conv3x3~0|conv1x1~01|maxpool3x3~1|output~23", **settings)
+    return spaces.get("nasbench101").layer_graph(ARCH, **SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +41,14 @@ def arrays_of(graph, data, seed=0):
 
 @pytest.fixture(scope="module")
 def members(graph, data):
-    return [nngp.nngp_member(graph, arrays_of(graph, data, seed), data, block_size=7) for seed in range(3)]
+    return [
+        nngp.nngp_member(graph, arrays_of(graph, data, seed), data, block_size=7, dtype="float64") for seed in range(3)
+    ]
+
+
+def close(found, expected):
+    """Equal up to a share of the largest expected value."""
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9 * np.abs(expected).max())
 
 
 def plain_accuracies(k_tt, k_vt, labels, val_labels, regularizers):
@@ -61,7 +71,10 @@ class TestNNGP:
 
     def test_smaller_sets_are_prefixes(self, graph, data, members):
         small = nngp.Data(data.train[:6], data.train_labels[:6], data.val[:9], data.val_labels[:9], CLASSES)
-        alone = [nngp.nngp_member(graph, arrays_of(graph, data, seed), small, block_size=5) for seed in range(2)]
+        alone = [
+            nngp.nngp_member(graph, arrays_of(graph, data, seed), small, block_size=5, dtype="float64")
+            for seed in range(2)
+        ]
         expected = nngp.infer(alone, small, 6, 9, REGULARIZERS)
         assert np.array_equal(nngp.infer(members[:2], data, 6, 9, REGULARIZERS).accuracies, expected.accuracies)
 
@@ -70,67 +83,57 @@ class TestNNGP:
         assert np.array_equal(nngp.infer(members[::-1], data, 12, 18, REGULARIZERS).accuracies, first.accuracies)
 
     def test_features_in_front_of_the_classifier(self, graph, data, members):
-        model = spaces.get("nasbench101").build(
-            "conv3x3~0|conv1x1~01|maxpool3x3~1|output~23",
-            width=8,
-            depth=1,
-            stages=2,
-            classes=CLASSES,
-            input_shape=(8, 8, 2),
-        )
-        arrays = arrays_of(graph, data, 0)
-        for node in graph.nodes:
-            for param, _ in node.params:
-                getattr(model.get_layer(node.name), param).assign(arrays[f"{node.name}.{param}"])
+        with in_float64():
+            model = spaces.get("nasbench101").build(ARCH, **SETTINGS)
+        training.assign(model, arrays_of(graph, data))
         penultimate = keras.Model(model.input, model.get_layer(graph.features).output)
-        assert members[0].train == pytest.approx(penultimate(data.train, training=False).numpy(), abs=1e-5)
+        close(members[0].train, penultimate(data.train, training=False))
 
     def test_momentum_decides_the_statistics(self, graph, data):
         def moved(momentum):
-            arrays = nngp.member_weights(graph, "tensorflow", 0, data.train, momentum=momentum)
+            arrays = nngp.member_weights(graph, "tensorflow", 0, data.train, momentum=momentum, dtype="float64")
             return arrays["stem.batch_normalization.moving_variance"]
 
-        fresh = weights.initialize(graph, "tensorflow", 0)["stem.batch_normalization.moving_variance"]
+        fresh = weights.initialize(graph, "tensorflow", 0)["stem.batch_normalization.moving_variance"].astype(float)
         batch = moved(0.0)
         assert np.array_equal(moved(1.0), fresh)
-        assert moved(None) == pytest.approx(0.997 * fresh + 0.003 * batch, rel=1e-6)
+        close(moved(None), 0.997 * fresh + 0.003 * batch)
         # The stem's statistics, computed apart with numpy.
-        conv = Network(graph, weights.initialize(graph, "tensorflow", 0), fuse=False)
+        conv = Network(graph, weights.initialize(graph, "tensorflow", 0), dtype="float64", fuse=False)
         seen = {}
         conv.forward(data.train, "batch", keep=False, observer=seen.__setitem__)
-        assert batch == pytest.approx(seen["stem.conv2d"].numpy().var((0, 1, 2)), rel=1e-4)
+        close(batch, seen["stem.conv2d"].numpy().var((0, 1, 2)))
 
 
 class TestNTK:
     def test_equals_the_tangent_kernel(self, graph, data):
         arrays = arrays_of(graph, data)
-        member = nngp.ntk_member(graph, arrays, data, block_size=5)
+        member = nngp.ntk_member(graph, arrays, data, dtype="float64", block_size=5)
         both = np.concatenate([data.train, data.val])
-        whole = tangent_kernel(Network(graph, arrays), both, "inference", kernel="trace") / CLASSES
-        assert member.train == pytest.approx(whole[:12, :12], rel=1e-5)
-        assert member.val == pytest.approx(whole[12:, :12], rel=1e-4, abs=1e-5 * np.abs(whole).max())
+        whole = tangent_kernel(Network(graph, arrays, dtype="float64"), both, "inference", kernel="trace") / CLASSES
+        close(member.train, whole[:12, :12])
+        close(member.val, whole[12:, :12])
 
     def test_equals_a_loop_over_logits(self):
         """Every row of the Jacobian by the reference implementation, on a model of all layer kinds the space has."""
         space = spaces.get("nasbench101")
         settings = {"width": 4, "depth": 1, "stages": 1, "classes": 2, "input_shape": (4, 4, 1)}
         text = "conv3x3~0|conv1x1~01|maxpool3x3~1|output~023"
-        graph, model = space.layer_graph(text, **settings), space.build(text, **settings)
-        rng = np.random.default_rng(1)
-        images = rng.standard_normal((5, 4, 4, 1)).astype(np.float32)
-        arrays = weights.initialize(graph, "tensorflow", 0)
-        for node in graph.nodes:
-            for param, _ in node.params:
-                arrays[f"{node.name}.{param}"] = getattr(model.get_layer(node.name), param).numpy()
+        graph = space.layer_graph(text, **settings)
+        with in_float64():
+            model = space.build(text, **settings)
+        arrays = random_weights(graph)
+        training.assign(model, arrays)
+        images = np.random.default_rng(1).standard_normal((5, 4, 4, 1))
         expected = np.zeros((5, 5))
         for logit in np.eye(2):
             rows = reference.loop(model, images, np.tile(logit, (5, 1)), "inference")
-            flat = np.concatenate([row.reshape(5, -1) for row in rows.values()], 1).astype(float)
+            flat = np.concatenate([row.reshape(5, -1) for row in rows.values()], 1)
             expected += flat @ flat.T / 2
         data = nngp.Data(images[:2], np.zeros(2, int), images[2:], np.zeros(3, int), 2)
         member = nngp.ntk_member(graph, arrays, data, dtype="float64", block_size=2)
-        assert member.train == pytest.approx(expected[:2, :2], rel=1e-5)
-        assert member.val == pytest.approx(expected[2:, :2], rel=1e-4, abs=1e-5 * expected.max())
+        close(member.train, expected[:2, :2])
+        close(member.val, expected[2:, :2])
 
     def test_block_size_changes_nothing(self, graph, data):
         network = Network(graph, arrays_of(graph, data), dtype="float64")

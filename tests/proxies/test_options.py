@@ -1,5 +1,6 @@
 """Options: which scores they change, and which are refused."""
 
+import numpy as np
 import pytest
 
 import proxies
@@ -21,12 +22,18 @@ def test_seed_moves_only_what_draws_noise():
 
 
 def test_prescribed_initialisation_replaces_weights():
-    changed = {
-        name
-        for name, outcome in evaluate(proxies.names(), dtype="float64", prescribed_init=True, noise_repeats=2).items()
-        if outcome.score != baseline()[name].score
-    }
-    assert changed == {"zen", "swap", "aznas_expressivity", "aznas_progressivity", "aznas_trainability"}
+    """Of those that prescribe one, scores do not hear of the weights given; all others hear of nothing else."""
+    own = {"zen", "swap", "aznas_expressivity", "aznas_progressivity", "aznas_trainability"}
+    names = [name for name in proxies.names() if proxies.get(name).consumes != "nothing" and name != "meco"]
+    options = proxies.Options(dtype="float64", prescribed_init=True, noise_repeats=2)
+    first = evaluate(names, dtype="float64", prescribed_init=True, noise_repeats=2)
+    rng = np.random.default_rng(0)
+    given = {key: (value * rng.uniform(0.5, 1.5, value.shape)).astype("f") for key, value in case.weights().items()}
+    other = proxies.evaluate(case.graph(), given, case.images(), LABELS, names, options)
+    assert {name for name in names if first[name].score == other[name].score} - {"linear_regions"} == own
+    for name in set(names) - own:
+        assert first[name].score == pytest.approx(baseline()[name].score, rel=1e-9)
+    assert {name for name in own if first[name].score == baseline()[name].score} == set()
 
 
 @pytest.mark.parametrize("bn", BN_MODES)

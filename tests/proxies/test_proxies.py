@@ -8,6 +8,7 @@ import tensorflow as tf
 
 import proxies
 from proxies import base
+from tests import float32
 from tests import proxies_cases as case
 from tests.proxies.common import baseline, evaluate
 from tests.proxies_cases import LABELS
@@ -20,14 +21,6 @@ EVERY_PROXY = pytest.mark.parametrize("name", proxies.names())
 ORDERED = {
     "zico": "the halves of the batch serve as two batches",
     "aznas_trainability": "cotangents are drawn for the places in the batch",
-}
-# Relative difference between float32 and float64 where it may exceed 1e-3.
-ROUND_OFF = {
-    "ncn": "the smallest eigenvalue is a small difference of large numbers",
-    "epe_nas": "logarithms of correlations near zero",
-    "plain": "terms cancel",
-    "grasp": "terms cancel",
-    "aznas_progressivity": "a difference of entropies",
 }
 
 
@@ -64,14 +57,27 @@ class TestContract:
         assert same == (name not in ORDERED)
 
     def test_types_of_numbers(self, name):
-        single = evaluate([name])[name].score
-        assert single == pytest.approx(baseline()[name].score, rel=3e-2 if name in ROUND_OFF else 1e-3)
+        single = {name: evaluate([name])[name].score}
+        double = {name: baseline()[name].score}
+        float32.check(single, double, float32.allowed(spreads(), double))
 
     def test_degenerate_network_gets_a_status(self, name):
         """Nothing of the image reaches the logits of the cell without operations."""
         outcome = degenerate()[name]
         assert outcome.status in ("ok", "nan"), outcome.message
         assert np.isnan(outcome.score) == (outcome.status == "nan") == bool(outcome.message)
+
+
+@functools.cache
+def spreads() -> dict[str, float]:
+    """What float32 may cost each score of the small network."""
+
+    def scores(weights, images):
+        options = proxies.Options(dtype="float64")
+        outcomes = proxies.evaluate(case.graph(), weights, images, LABELS, proxies.names(), options)
+        return {name: outcome.score for name, outcome in outcomes.items()}
+
+    return float32.spread(scores, case.weights(), case.images())
 
 
 @functools.cache

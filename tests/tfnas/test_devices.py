@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests import distributed_worker
+from tests import distributed_worker, float32
 from tests.conftest import ROOT
 from tfnas import devices
 from tfnas.errors import InputError
@@ -55,10 +55,9 @@ def kernel(z):
 
 
 def assert_same_kernel(found, expected):
-    scale = np.abs(kernel(expected)).max()
-    assert found.shape == expected.shape
-    np.testing.assert_allclose(kernel(found) / scale, kernel(expected) / scale, rtol=0, atol=1e-6)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+    assert (found.shape, found.dtype) == (expected.shape, np.float64)
+    for value, other in ((found, expected), (kernel(found), kernel(expected))):
+        np.testing.assert_allclose(value, other, rtol=0, atol=1e-12 * np.abs(other).max())
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +82,16 @@ def test_members_of_an_ensemble_share_a_trace_and_not_their_weights(logical):
     assert np.abs(logical["members"][0] - logical["members"][1]).max() > 0.01
 
 
-def test_float64_on_three_devices(logical):
-    assert logical["float64"].dtype == np.float64
-    np.testing.assert_allclose(logical["float64"], logical["float64 alone"], rtol=1e-12, atol=1e-14)
+def test_float32_on_three_devices(logical):
+    graph, arrays, images = distributed_worker.network()
+
+    def compute(arrays, images):
+        return {"features": distributed_worker.extract(graph, arrays, images)}
+
+    expected = compute(arrays, images)
+    assert logical["float32"].dtype == np.float32
+    allowed = float32.allowed(float32.spread(compute, arrays, images), expected)
+    float32.check({"features": logical["float32"]}, expected, allowed)
 
 
 def test_mirrored_takes_all_devices(logical):
@@ -114,7 +120,7 @@ def test_two_workers_end_with_the_features_of_all_images_and_one_set_of_statisti
     places = [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in range(2)]
     found = run([(("worker", tmp_path / f"{i}.npz"), {"TF_CONFIG": place}) for i, place in enumerate(places)])
     graph, arrays, images = distributed_worker.network()
-    moved = features.calibrate(graph, arrays, images)
+    moved = features.calibrate(graph, arrays, images, dtype="float64")
     assert [bool(worker["first"]) for worker in found] == [True, False]
     for worker in found:
         assert worker["replicas"] == 2
@@ -122,7 +128,8 @@ def test_two_workers_end_with_the_features_of_all_images_and_one_set_of_statisti
         statistics = {key.removeprefix("moved "): value for key, value in worker.items() if key.startswith("moved ")}
         assert statistics
         for key, value in statistics.items():
-            np.testing.assert_array_equal(value, moved[key])
+            np.testing.assert_array_equal(value, found[0][f"moved {key}"])
+            np.testing.assert_allclose(value, moved[key], rtol=0, atol=1e-12 * np.abs(moved[key]).max())
 
 
 def test_one_device_needs_no_strategy():

@@ -5,8 +5,22 @@ download and are prepared at first use (a few seconds). Published split sizes ar
 data set found. A new data set is an entry in `tfnas.data.sources`.
 """
 
-from tfnas.data.batches import balanced_prefixes, batch, load, split_size
+from tfnas.data.batches import balanced_prefixes, batch, load, split_size, stream
 from tfnas.data.builders import prepare, prepare_digits
 from tfnas.data.sources import Source, info, names
+from tfnas.data.subsets import draw_labels, overlap
 
-__all__ = ["Source", "balanced_prefixes", "batch", "info", "load", "names", "prepare", "prepare_digits", "split_size"]
+__all__ = [
+    "Source",
+    "balanced_prefixes",
+    "batch",
+    "draw_labels",
+    "info",
+    "load",
+    "names",
+    "overlap",
+    "prepare",
+    "prepare_digits",
+    "split_size",
+    "stream",
+]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,13 +13,16 @@ from tfnas import errors, seeds
 from tfnas.data import builders, reading, synthetic
 from tfnas.data.sources import Source, info
 
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
 
-def split_size(name: str, split: str, *, data_dir: str | os.PathLike | None = None) -> int:
-    """Number of examples in a split, as read from the data set found."""
+
+def split_size(name: str, split: str, *, data_dir: str | os.PathLike | None = None, labels: Sequence[int] = ()) -> int:
+    """Number of examples in a split, as read from the data set found; with `labels`, of these alone."""
     source = info(name)
     if not source.builder:
         return synthetic.split_size(source, split)
-    return len(reading.eligible(source, split, builders.open_builder(source, data_dir)))
+    return len(reading.eligible(source, split, builders.open_builder(source, data_dir), labels))
 
 
 def load(name: str, split: str, *, data_dir: str | os.PathLike | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -31,7 +37,7 @@ def load(name: str, split: str, *, data_dir: str | os.PathLike | None = None) ->
         images [N, H, W, C] float32, normalised per channel with the source's mean and deviation, and labels [N] int32.
 
     Raises:
-        InputError: unknown name or split, or the data set is not in the folder.
+        InputError: unknown name or split, the data set is not in the folder, or the split is larger than the memory.
     """
     source = info(name)
     if not source.builder:
@@ -39,6 +45,24 @@ def load(name: str, split: str, *, data_dir: str | os.PathLike | None = None) ->
         return synthetic.examples(source, size, seed, balanced=False)
     builder = builders.open_builder(source, data_dir)
     return reading.read(source, split, builder, reading.eligible(source, split, builder))
+
+
+def stream(
+    name: str, split: str, batch_size: int, *, data_dir: str | os.PathLike | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """As `load`, in batches that are decoded ahead of use; never more than a few of them are in memory.
+
+    Yields:
+        images [B, H, W, C] and labels [B], the last ones perhaps fewer than `batch_size`.
+    """
+    source = info(name)
+    if not source.builder:
+        images, labels = load(name, split)
+        for start in range(0, len(labels), batch_size):
+            yield images[start : start + batch_size], labels[start : start + batch_size]
+        return
+    builder = builders.open_builder(source, data_dir)
+    yield from reading.blocks(source, split, builder, reading.eligible(source, split, builder), batch_size)
 
 
 def batch(
@@ -49,6 +73,7 @@ def batch(
     *,
     data_dir: str | os.PathLike | None = None,
     balanced: bool = False,
+    labels: Sequence[int] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """`size` distinct examples of a split, fixed by the seed; only these are decoded.
 
@@ -62,6 +87,7 @@ def batch(
         data_dir: as in `load`.
         balanced: as many examples of every class; where the classes do not divide `size`, the remainder goes to
             classes drawn with the seed, one each.
+        labels: examples of these classes alone, ascending as `draw_labels` gives them; the k-th is then label k.
 
     Returns:
         images [size, H, W, C] float32, normalised, and labels [size] int32.
@@ -69,38 +95,95 @@ def batch(
     Raises:
         InputError: as in `load`, or more examples are asked for than the split has.
     """
-    source = info(name)
-    if size < 1:
-        raise errors.InputError(f"The batch must have at least one example. Received: {size}")
-    seed = seeds.derive_seed(seed, name, split)
+    source = _of(name, labels)
+    seed = seeds.derive_seed(seed, source.drawn_as, split)
+    _check_positive(size)
     if not source.builder:
         _check_size(source, split, size, synthetic.split_size(source, split))
         return synthetic.examples(source, size, seed, balanced)
     builder = builders.open_builder(source, data_dir)
-    available = reading.eligible(source, split, builder)
-    _check_size(source, split, size, len(available))
-    order = np.random.default_rng(seed).permutation(available)
+    order = _order(source, split, builder, size, seed, labels)
     if balanced:
-        labels = reading.labels(source, split, builder)[order]
-        order = order[_balanced_positions(source, split, labels, size, seed)]
-    return reading.read(source, split, builder, order[:size])
+        quota = np.full(source.classes, size // source.classes)
+        extra = np.random.default_rng([seed, 1]).permutation(source.classes)[: size % source.classes]
+        quota[extra] += 1
+        order = order[np.sort(np.concatenate(_firsts(source, split, builder, order, quota, labels)))]
+    return _read(source, split, builder, order[:size], labels)
 
 
 def balanced_prefixes(
-    name: str, split: str, size: int, seed: int, *, data_dir: str | os.PathLike | None = None
+    name: str,
+    split: str,
+    size: int,
+    seed: int,
+    *,
+    data_dir: str | os.PathLike | None = None,
+    labels: Sequence[int] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """`size` examples of which every beginning is balanced, and the same whatever the size: class 0, 1, ..., 0, 1, ...
 
     Arguments, result and errors as in `batch`.
     """
-    classes = info(name).classes
-    images, labels = batch(name, split, -(-size // classes) * classes, seed, data_dir=data_dir, balanced=True)
-    rank = np.empty(len(labels), int)
-    for label in range(classes):
-        positions = np.flatnonzero(labels == label)
-        rank[positions] = np.arange(len(positions))
-    order = np.lexsort((labels, rank))[:size]
-    return images[order], labels[order]
+    source = _of(name, labels)
+    _check_positive(size)
+    ranks, classes = np.divmod(np.arange(size), source.classes)
+    if not source.builder:
+        whole = (ranks[-1] + 1) * source.classes
+        images, found = batch(name, split, whole, seed, balanced=True, labels=labels)
+        firsts = [np.flatnonzero(found == label) for label in range(source.classes)]
+        order = np.array([firsts[label][rank] for rank, label in zip(ranks, classes, strict=True)])
+        return images[order], found[order]
+    builder = builders.open_builder(source, data_dir)
+    order = _order(source, split, builder, size, seeds.derive_seed(seed, source.drawn_as, split), labels)
+    firsts = _firsts(source, split, builder, order, np.bincount(classes, minlength=source.classes), labels)
+    chosen = [firsts[label][rank] for rank, label in zip(ranks, classes, strict=True)]
+    return _read(source, split, builder, order[chosen], labels)
+
+
+def _of(name: str, labels: Sequence[int]) -> Source:
+    """The data set, with no more classes than are asked for."""
+    source = info(name)
+    return dataclasses.replace(source, classes=len(labels)) if labels else source
+
+
+def _order(
+    source: Source, split: str, builder: tfds.core.DatasetBuilder, size: int, seed: int, labels: Sequence[int]
+) -> np.ndarray:
+    """All indices that a batch may have, in the order in which it takes them."""
+    available = reading.eligible(source, split, builder, labels)
+    _check_size(source, split, size, len(available))
+    return np.random.default_rng(seed).permutation(available)
+
+
+def _firsts(
+    source: Source,
+    split: str,
+    builder: tfds.core.DatasetBuilder,
+    order: np.ndarray,
+    quota: np.ndarray,
+    labels: Sequence[int],
+) -> list[np.ndarray]:
+    """For each class the places in `order`, ascending, of as many of its first examples as its quota says."""
+    targets = reading.labels(source, split, builder)[order]
+    places = np.argsort(targets, kind="stable")
+    found = []
+    for label, count in zip(labels or range(source.classes), quota, strict=True):
+        start, end = np.searchsorted(targets, (label, label + 1), sorter=places)
+        _check_size(source, split, count, end - start, f"examples of class {label} (balanced)")
+        found.append(places[start : start + count])
+    return found
+
+
+def _read(
+    source: Source, split: str, builder: tfds.core.DatasetBuilder, indices: np.ndarray, labels: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    images, found = reading.read(source, split, builder, indices)
+    return images, np.searchsorted(labels, found).astype(np.int32) if labels else found
+
+
+def _check_positive(size: int) -> None:
+    if size < 1:
+        raise errors.InputError(f"The batch must have at least one example. Received: {size}")
 
 
 def _check_size(source: Source, split: str, size: int, available: int, what: str = "examples") -> None:
@@ -109,16 +192,3 @@ def _check_size(source: Source, split: str, size: int, available: int, what: str
             f"The batch is larger than the split. Received: {size} {what}. Available: {available} in "
             f"{source.name}, split {split!r}"
         )
-
-
-def _balanced_positions(source: Source, split: str, labels: np.ndarray, size: int, seed: int) -> np.ndarray:
-    """Positions in `labels`, ascending, of the first examples of each class that make a balanced batch."""
-    quota = np.full(source.classes, size // source.classes)
-    extra = np.random.default_rng([seed, 1]).permutation(source.classes)[: size % source.classes]
-    quota[extra] += 1
-    chosen = []
-    for label, count in enumerate(quota):
-        positions = np.flatnonzero(labels == label)
-        _check_size(source, split, count, len(positions), f"examples of class {label} (balanced)")
-        chosen.append(positions[:count])
-    return np.sort(np.concatenate(chosen))

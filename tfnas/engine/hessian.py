@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfnas import memory
 from tfnas.engine import kernels, second_order, walk
 from tfnas.engine.network import Forward, Gradients, Network
 from tfnas.engine.plan import Chain
@@ -42,6 +43,9 @@ def hessian_product(
     """
     if gradients.pulled is None:
         raise ValueError("The backward pass kept nothing for Hessian products: run it with keep=True")
+    footprint = network.footprint
+    size = run.batch * (footprint.inner + 2 * footprint.backward) + 3 * footprint.parameters
+    memory.require(size, f"second derivatives of {run.batch} images")
     us, inner = _tangents(network, run, direction)
     if us[network.graph.output] is None:  # no kernel moves the logits
         return {}

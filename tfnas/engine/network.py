@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfnas import memory
 from tfnas.engine import first_order, kernels, walk
+from tfnas.engine.memory import Footprint
 from tfnas.engine.plan import Chain, live_nodes, make_chains
 from tfnas.engine.reducers import Reducer
 from tfnas.engine.signature import (
@@ -85,6 +87,9 @@ class Network:
         dtype: of all arithmetic, "float32" or "float64".
         fuse: False runs node by node, so that an observer sees every node.
         jit: compile kernels with XLA.
+
+    Raises:
+        MemoryError: the parameters take more than is left. So do passes, before they start.
     """
 
     def __init__(
@@ -101,23 +106,32 @@ class Network:
         self.jit = jit
         self.chains = make_chains(graph, fuse)
         self.live = live_nodes(graph)
-        self.weights = {key: self._tensor(weights[key]) for node in graph.nodes for key in node.param_keys()}
-        self._params = {chain.output: tuple(map(self._layer_params, chain.nodes)) for chain in self.chains}
         self._uses = {name: len(readers) for name, readers in graph.consumers.items()}
-        self._kept = {graph.output, graph.features, graph.nodes[0].name}
+        self._kept = frozenset({graph.output, graph.features, graph.nodes[0].name})
         self._kept_for_backward = self._kept.union(
             name for chain in self.chains if not chain.is_linear for name in chain.inputs
         )
+        # A network needs few, and again and again.
+        self._maps_of_zeros: dict[tuple[int, ...], Tensor] = {}
+        kept = {False: self._kept, True: self._kept_for_backward}
+        self.footprint = Footprint(graph, self.chains, self.dtype.size, kept)
+        memory.require(self.footprint.parameters, "the weights")
+        memory.hold(self, self.footprint.parameters)
+        self.weights = {key: self._tensor(weights[key]) for node in graph.nodes for key in node.param_keys()}
+        self._params = {
+            # A norm has its place even without gamma, beta and moving statistics.
+            chain.output: tuple(
+                self._layer_params(node) if node.params or node.op == "batch_norm" else None for node in chain.nodes
+            )
+            for chain in self.chains
+        }
 
     def _tensor(self, value: Any) -> Tensor:
         # Of the ways to make a tensor of an array `tf.constant` is the fastest by far.
         make = tf.constant if isinstance(value, np.ndarray) else tf.convert_to_tensor
         return make(value, self.dtype)
 
-    def _layer_params(self, node: Node) -> Params | None:
-        """Parameters of a layer; None for those that never have some (a BN may have none of its own)."""
-        if not node.params and node.op != "batch_norm":
-            return None
+    def _layer_params(self, node: Node) -> Params:
         return Params(
             **{param: self.weights[key] for (param, _), key in zip(node.params, node.param_keys(), strict=True)}
         )
@@ -166,7 +180,11 @@ class Network:
             allowed = ", ".join(map(str, self.graph.input_shape))
             raise InputError(f"Images do not fit the network. Received: {tuple(images.shape)}. Allowed: (N, {allowed})")
         save = "all" if keep else "statistics" if statistics else "nothing"
-        run = Forward(bn, images.shape[0], keep, {self.graph.nodes[0].name: images})
+        count = images.shape[0]
+        run = Forward(bn, count, keep, {self.graph.nodes[0].name: images})
+        held, most = (count * each for each in self.footprint.forward(keep, codes))
+        memory.require(most + 16 * count**2 * codes, f"a forward pass of {count} images")
+        memory.hold(run, held)
         # Values are dropped as soon as neither a later chain nor a backward pass reads them.
         values, uses, kept = run.values, dict(self._uses), self._kept_for_backward if keep else self._kept
         counted: dict[str, np.ndarray] = {}
@@ -212,11 +230,14 @@ class Network:
 
     def filled(self, names: Iterable[str], values: Mapping[str, Tensor | None], batch: int) -> tuple[Tensor, ...]:
         """Values of nodes, or their tangents; zeros where there are none."""
-        shapes = self.graph.by_name
         found = [(name, values.get(name)) for name in names]
-        return tuple(
-            tf.zeros([batch, *shapes[name].shape], self.dtype) if value is None else value for name, value in found
-        )
+        return tuple(self._zeros(name, batch) if value is None else value for name, value in found)
+
+    def _zeros(self, name: str, batch: int) -> Tensor:
+        shape = (batch, *self.graph.by_name[name].shape)
+        if shape not in self._maps_of_zeros:
+            self._maps_of_zeros[shape] = tf.zeros(shape, self.dtype)
+        return self._maps_of_zeros[shape]
 
     # Backward ------------------------------------------------------------------------------------------------------
 
@@ -233,6 +254,9 @@ class Network:
             keep: whether to keep what :func:`tfnas.engine.hessian_product` needs.
         """
         found = Gradients(pulled={} if keep else None)
+        size = self.footprint.parameters + run.batch * self.footprint.inner * keep
+        memory.require(run.batch * self.footprint.backward + size, f"gradients of {run.batch} images")
+        memory.hold(found, size)
 
         def receive(chain: Chain, dy: Tensor, result: BackwardResult) -> None:
             for node, values in zip(chain.nodes if result.params else (), result.params, strict=True):
@@ -264,6 +288,8 @@ class Network:
         """
         if self.couples_examples(run.bn):
             raise ValueError(f"BN mode {run.bn!r} couples the examples: per-example gradients need a pass for each")
+        size = run.batch * self.footprint.example_gradients(reducer, run.batch)
+        memory.require(size, f"gradients of each of {run.batch} images")
         found: dict[str, Tensor] = {}
 
         def receive(chain: Chain, dy: Tensor, result: BackwardResult) -> None:
@@ -283,6 +309,7 @@ class Network:
             stop: chain output whose gradient is wanted, the images by default; every path from `start` must cross it.
         """
         stop = stop or self.graph.nodes[0].name
+        memory.require(run.batch * self.footprint.backward, f"gradients of {run.batch} images")
         found = self._pull(run, cotangent, BackwardVariant(run.bn, self.jit), lambda *_: None, start, stop)
         return self.filled([stop], {stop: found}, run.batch)[0]
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # both take their time to import
     import pandas as pd
     from etils import epath
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # Okabe and Ito 2008, without yellow, which is hard to see on white.
@@ -105,7 +106,7 @@ def scatter_grid(
     if norm is not None and points is not None:
         bar = figure.colorbar(points, ax=grid, shrink=min(1.0, 0.9 / math.sqrt(rows)), aspect=30, pad=0.01)
         bar.set_label(size_label, fontsize=8)
-        bar.ax.tick_params(labelsize=7)
+        bar.ax.tick_params(labelsize=7, which="both")
         bar.solids.set_alpha(1)
     return figure
 
@@ -199,6 +200,22 @@ def pqetp_curves(
     return figure
 
 
+def few_ticks(axis: Axis, count: int = 4) -> None:
+    """At most `count` steps between ticks that stay apart in a small panel, large numbers as 100k or 1.5M.
+
+    For an axis on which all is drawn already.
+    """
+    from matplotlib import ticker
+
+    if axis.get_scale() == "log":
+        axis.set_major_locator(ticker.LogLocator(numticks=count + 1))
+        return
+    axis.set_major_locator(ticker.MaxNLocator(count, steps=(1, 2, 2.5, 5, 10)))
+    # Beyond the prefixes in common use, matplotlib's own power of ten at the end of the axis.
+    if 1e4 <= np.abs(axis.get_view_interval()).max() < 1e12:
+        axis.set_major_formatter(ticker.EngFormatter(sep=""))
+
+
 def _scatter(
     axes: Axes, joined: pd.DataFrame, row: pd.Series, sizes: np.ndarray | None, norm: object, floor: float
 ) -> object:
@@ -223,7 +240,10 @@ def _scatter(
             axes.set_xlabel("0 at the left edge", fontsize=7, labelpad=1)
     style = {"color": PROXY_COLOUR} if norm is None else {"c": sizes[scored], "norm": norm, "cmap": "viridis"}
     area = float(np.clip(4000 / len(score), 1.5, 14))
-    return axes.scatter(score, truth, s=area, alpha=0.75, linewidths=0, **style)
+    points = axes.scatter(score, truth, s=area, alpha=0.75, linewidths=0, **style)
+    for axis in (axes.xaxis, axes.yaxis):
+        few_ticks(axis)
+    return points
 
 
 def _axis_kind(score: np.ndarray) -> str:

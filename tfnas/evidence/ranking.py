@@ -105,7 +105,7 @@ def correlate(
         percents: of top-x% Spearman and common ratio.
         k: of discovered performance and precision.
         resamples: of the bootstrap; 0 for no intervals.
-        seed: of the bootstrap and of random subsets.
+        seed: of the bootstrap, of random subsets and of what breaks ties.
 
     Returns:
         A row per proxy, highest Kendall first (undefined last): proxy, n, left_out and why, repeats (mean number
@@ -167,10 +167,10 @@ def evaluate(
         "kendall": statistics.kendall(score, truth),
         "spearman": statistics.spearman(score, truth),
         "pearson": statistics.pearson(score, truth),
-        **{f"top{p:g}_spearman": statistics.top_spearman(score, truth, p) for p in percents},
-        **{f"top{p:g}_common": statistics.common_ratio(score, truth, p) for p in percents},
+        **{f"top{p:g}_spearman": statistics.top_spearman(score, truth, p, seed=seed) for p in percents},
+        **{f"top{p:g}_common": statistics.common_ratio(score, truth, p, seed=seed) for p in percents},
         **{f"pqetp_{t:g}": statistics.pqetp(score, truth, t) for t in thresholds},
-        "discovered": statistics.discovered(score, truth, k),
+        "discovered": statistics.discovered(score, truth, k, seed=seed),
     }
     options = {"thresholds": thresholds, "percents": percents, "k": k}
     found = bootstrap.intervals(score, truth, resamples=resamples, seed=seed, **options)
@@ -184,6 +184,6 @@ def evaluate(
         "discovered_mean": mean,
         "discovered_se": error,
         "kendall_a": statistics.kendall_a(score, truth),
-        "precision": statistics.precision_at_k(score, truth, k),
-        "regret": statistics.regret(score, truth),
+        "precision": statistics.precision_at_k(score, truth, k, seed=seed),
+        "regret": statistics.regret(score, truth, seed=seed),
     }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tfnas import errors, tables
+from tfnas import errors, paths, tables
+from tfnas.evidence import units
 from tfnas.runs import records
 
 if TYPE_CHECKING:  # pandas takes its time to import
@@ -44,11 +45,12 @@ def load_scores(
     """
     from etils import epath
 
-    if not epath.Path(path).exists():
+    given = epath.Path(paths.expand(path))
+    if not given.exists():
         raise errors.InputError(
             f"No such scores: {path}. Give a folder of records (of python -m launch.score) or a CSV or Parquet file"
         )
-    if epath.Path(path).is_dir():
+    if given.is_dir():
         frame = records.read(path)
         if frame.empty:
             reasons = "".join(f"; skipped {line}" for line in frame.attrs["skipped"])
@@ -89,10 +91,12 @@ def load_truth(
         where: as in `load_scores`.
 
     Returns:
-        Frame indexed by architecture; the target is in column `frame.attrs["target"]`.
+        Frame indexed by architecture; the target is in column `frame.attrs["target"]`, its unit (of
+        `tfnas.evidence.units.check`) in `frame.attrs["unit"]`.
 
     Raises:
-        InputError: as `tables.load`; the target is not clear or holds no numbers; an architecture has several values.
+        InputError: as `tables.load`; the target is not clear, holds no numbers, infinite ones or several units; an
+            architecture has several values.
     """
     frame = select(tables.load(path, arch_column=arch_column), where or {}, path)
     numbers = list(frame.select_dtypes("number"))
@@ -108,7 +112,8 @@ def load_truth(
     if frame.index.has_duplicates:
         first = frame.index[frame.index.duplicated()][0]
         raise errors.InputError(f"{path} has several values of {target} for {first!r}. Choose rows by a column's value")
-    frame.attrs["target"] = target
+    unit = units.check(frame[target], units.recorded(path).get(target, ""), f"{target} of {path}")
+    frame.attrs |= {"target": target, "unit": unit}
     return frame
 
 

@@ -2,7 +2,8 @@
 
 Every function takes `score` [n] and `truth` [n], higher is better in both, and returns a float. A pair with a NaN is
 left out; -inf and +inf are the lowest and the highest rank. What cannot be computed (constant input, too few pairs, one
-class only) is NaN, never 0. Ties keep the order of the input wherever something is sorted.
+class only) is NaN, never 0. Wherever something is sorted, `seed` breaks ties at random; without a seed they keep the
+order of the input, as in the sources' code, and that order is then part of the result.
 
 Sources: Park et al. 2020 (Kendall tau as in equation 6, PQETP, discovered performance); Dey et al. 2021 (top-x%
 Spearman and common ratio); zero-cost-nas and GradSign leave out NaN as is done here. Those take the absolute value of
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfnas import seeds
 from tfnas.evidence import rows
 
 
@@ -26,6 +28,14 @@ def pairs(score: Sequence[float], truth: Sequence[float]) -> tuple[np.ndarray, n
         raise ValueError(f"score and truth must be vectors of one length. Received: {score.shape} and {truth.shape}")
     keep = ~(np.isnan(score) | np.isnan(truth))
     return score[keep], truth[keep]
+
+
+def tie_keys(n: int, seed: int | None) -> np.ndarray:
+    """Keys [2, n] that order networks of equal score (first row) or equal truth (second), the lowest first."""
+    if seed is None:
+        return np.tile(np.arange(n), (2, 1))
+    rng = np.random.default_rng(seeds.derive_seed(seed, "ties"))
+    return np.stack([rng.permutation(n), rng.permutation(n)])
 
 
 # Correlations ---------------------------------------------------------------------------------------------------------
@@ -73,13 +83,18 @@ def pqetp(score: Sequence[float], truth: Sequence[float], threshold: float) -> f
     NaN where no network, or every network, lies above the threshold.
     """
     score, truth = pairs(score, truth)
-    return float(rows.pqetp(rows.ranks(score[None]), truth[None], threshold)[0])
+    positive = truth > threshold
+    # Mann-Whitney's form: it needs only the rank sum of the positives.
+    count, rank_sum = positive.sum(), rows.ranks(score)[positive].sum()
+    return float(rows.divide(rank_sum - count * (count + 1) / 2, count * (len(truth) - count)))
 
 
-def discovered(score: Sequence[float], truth: Sequence[float], k: int = 10) -> float:
+def discovered(score: Sequence[float], truth: Sequence[float], k: int = 10, *, seed: int | None = None) -> float:
     """Discovered performance: the best truth among the k networks of highest score (Park et al. 2020: k = 10)."""
     score, truth = pairs(score, truth)
-    return float(rows.discovered(rows.descending(score[None]), truth[None], k)[0])
+    if not len(score) or k < 1:
+        return math.nan
+    return float(truth[rows.descending(score, tie_keys(len(score), seed)[0])[:k]].max())
 
 
 def discovered_subsets(
@@ -93,18 +108,20 @@ def discovered_subsets(
 ) -> tuple[float, float]:
     """Mean and standard error of the discovered performance over random subsets, drawn without replacement.
 
-    Park et al. 2020 draw 10 subsets of 10,000 networks.
+    Park et al. 2020 draw 10 subsets of 10,000 networks. Each subset breaks its ties anew.
     """
     score, truth = pairs(score, truth)
     if not 1 < size <= len(score):
         return math.nan, math.nan
-    drawn = subset_rows(len(score), size, subsets, seed)
-    return mean_and_error(rows.discovered(rows.descending(score[drawn]), truth[drawn], k))
+    drawn = enumerate(subset_rows(len(score), size, subsets, seed))
+    return mean_and_error(
+        [discovered(score[some], truth[some], k, seed=seeds.derive_seed(seed, i)) for i, some in drawn]
+    )
 
 
 def subset_rows(n: int, size: int, subsets: int, seed: int) -> np.ndarray:
     """Random subsets of n, each drawn without replacement: indices [subsets, size], ascending in each row."""
-    rng = np.random.default_rng(seed)
+    rng = seeds.generator(seed)
     return np.stack([np.sort(rng.choice(n, size, replace=False)) for _ in range(subsets)])
 
 
@@ -126,29 +143,33 @@ def percentiles(values: Sequence[float]) -> np.ndarray:
     return out
 
 
-def top_spearman(score: Sequence[float], truth: Sequence[float], percent: float) -> float:
+def top_spearman(score: Sequence[float], truth: Sequence[float], percent: float, *, seed: int | None = None) -> float:
     """Spearman's rho among the floor(n percent / 100) networks of highest truth: Dey et al. 2021."""
     score, truth = pairs(score, truth)
-    return float(rows.top_spearman(score[None], truth[None], rows.descending(truth[None]), percent)[0])
+    best = rows.descending(truth, tie_keys(len(truth), seed)[1])[: rows.top_count(len(truth), percent)]
+    return spearman(score[best], truth[best])
 
 
-def common_ratio(score: Sequence[float], truth: Sequence[float], percent: float) -> float:
+def common_ratio(score: Sequence[float], truth: Sequence[float], percent: float, *, seed: int | None = None) -> float:
     """Share of the floor(n percent / 100) best by truth that are also among as many best by score: Dey et al. 2021."""
-    return float(rows.common(*(rows.descending(values[None]) for values in pairs(score, truth)), percent)[0])
+    score, truth = pairs(score, truth)
+    return precision_at_k(score, truth, rows.top_count(len(score), percent), seed=seed)
 
 
-def precision_at_k(score: Sequence[float], truth: Sequence[float], k: int = 10) -> float:
+def precision_at_k(score: Sequence[float], truth: Sequence[float], k: int = 10, *, seed: int | None = None) -> float:
     """Share of the k networks of highest score that are among the k of highest truth."""
-    score, truth = pairs(score, truth)
-    if not 0 < k <= len(score):
+    both = pairs(score, truth)
+    if not 0 < k <= len(both[0]):
         return math.nan
-    return len(set(rows.descending(score)[:k]) & set(rows.descending(truth)[:k])) / k
+    ties = tie_keys(len(both[0]), seed)
+    chosen = [set(rows.descending(values, keys)[:k]) for values, keys in zip(both, ties, strict=True)]
+    return len(set.intersection(*chosen)) / k
 
 
-def regret(score: Sequence[float], truth: Sequence[float]) -> float:
-    """Best truth of all minus the truth of the network of highest score (the first of them)."""
+def regret(score: Sequence[float], truth: Sequence[float], *, seed: int | None = None) -> float:
+    """Best truth of all minus the truth of the network of highest score."""
     score, truth = pairs(score, truth)
-    return float(truth.max() - truth[score.argmax()]) if len(score) else math.nan
+    return float(truth.max()) - discovered(score, truth, 1, seed=seed) if len(score) else math.nan
 
 
 def _constant(values: np.ndarray) -> bool:

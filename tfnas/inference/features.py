@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfnas import memory
 from tfnas.engine import Network
 from tfnas.errors import InputError
 from tfnas.networks.builder import GraphBuilder
@@ -124,9 +125,9 @@ def extract(
         graph: the network; `graph.features` names the layer.
         weights: arrays by "<node>.<param>", with the moving statistics to use.
         images: [N, H, W, C].
-        batch_size: images that run at once on each device (on one device two batches overlap); N is padded to a
-            multiple of it (and of the number of devices), so that all batches are of one shape, and what the padding
-            gives is dropped.
+        batch_size: images that run at once on each device, at most (on one device two batches overlap, and fewer run
+            where memory is short); N is padded to a multiple of it (and of the number of devices), so that all batches
+            are of one shape, and what the padding gives is dropped.
         dtype: of the arithmetic and of the features, "float32" or "float64".
         strategy: shares the images among its devices, see `tfnas.devices`; every process gets the features of all. By
             default one device takes them all.
@@ -134,14 +135,18 @@ def extract(
     Raises:
         InputError: no layer of features, a BN layer without moving statistics (through which an image's features would
             depend on the others of its batch), images of another shape, or a batch size below 1.
+        MemoryError: one image does not fit.
     """
     _check(graph, images, batch_size)
     if not len(images):
         return np.zeros((0, *graph.by_name[graph.features].shape), dtype)
     graph, weights = fold_batch_norm(graph, {key: _widened(value, dtype) for key, value in weights.items()})
     if strategy is not None:
-        return _replicas(graph, batch_size, dtype, strategy)(weights, images)
+        share = -(-len(images) // strategy.num_replicas_in_sync)
+        return _replicas(graph, min(batch_size, share), dtype, strategy)(weights, images)
     network = Network(graph, weights, dtype=dtype)
+    _, most = network.footprint.forward(keep=False)
+    batch_size = memory.block(min(batch_size, len(images)), 0, 2 * most, "features of one image")
 
     def of_batch(start: int) -> np.ndarray:
         block = images[start : start + batch_size]

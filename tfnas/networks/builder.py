@@ -9,6 +9,9 @@ from typing import Any
 from tfnas.networks.activations import ACTIVATIONS
 from tfnas.networks.graph import Graph, Node, Shape
 
+# Many times what any published network has: more would take minutes and gigabytes before the first image runs.
+MOST_LAYERS = 50_000
+
 
 class GraphBuilder:
     """Adds layers one by one and infers their shapes; `finish` returns the graph.
@@ -208,6 +211,8 @@ class GraphBuilder:
     ) -> str:
         if name in self._nodes:
             raise ValueError(f"A node named {name!r} exists already")
+        if len(self._nodes) == MOST_LAYERS:
+            raise MemoryError(f"a network of more than {MOST_LAYERS} layers")
         shape = tuple(int(size) for size in shape)
         if any(size < 1 for size in shape):
             raise ValueError(f"{name}: the map has no pixel or channel left. Received: shape {shape}")

@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tfnas import memory
 from tfnas.errors import unknown
 from tfnas.networks.graph import Graph, Node, Shape
 
@@ -110,7 +111,9 @@ def initialize(graph: Graph, scheme: str = "torch", seed: int = 0) -> dict[str, 
 
     Raises:
         InputError: an unknown scheme.
+        MemoryError: they do not fit.
     """
+    memory.require(4 * sum(math.prod(shape) for node in graph.nodes for _, shape in node.params), "the weights")
     if scheme not in _KERNELS:
         raise unknown("initialisation scheme", scheme, SCHEMES)
     draw = _KERNELS[scheme]

@@ -8,9 +8,11 @@ being read together. Local paths and gs:// addresses both work.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import json
+import re
 import secrets
 import time
 from collections.abc import Iterable, Mapping
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from etils import epath
 
-from tfnas import files
+from tfnas import files, paths
 
 if TYPE_CHECKING:  # pandas and pyarrow take a second to import: only what reads or writes pays for them
     import pandas as pd
@@ -50,6 +52,9 @@ HOST = ("seconds", "tfnas_version", "tensorflow_version", "keras_version", "devi
 
 _SCHEMA_VERSION = "2"
 _MARK = b"tfnas.records"
+# What `files.write_atomic` leaves behind where it is killed. No write takes an hour.
+_UNFINISHED = re.compile(r"(part-.+\.parquet|(config|environment).*\.json)\.[0-9a-f]{8}\.tmp")
+_DEAD_AFTER = 3600.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,14 +117,15 @@ class Writer:
     """Adds records to a folder. Use as a context manager: leaving it, also by an exception, flushes.
 
     Args:
-        folder: made if needed; other writers may use it at the same time.
+        folder: made if needed; other writers may use it at the same time. Temporary files of runs that were killed
+            while they wrote are removed from it, once they are an hour old.
         shard: shown in the names of this writer's part files.
         every: flush once this many records wait.
         seconds: flush once this long has passed since the last flush.
     """
 
     def __init__(self, folder: epath.PathLike, shard: str = "0of1", *, every: int = 500, seconds: float = 60.0) -> None:
-        self.folder = epath.Path(folder)
+        self.folder = epath.Path(paths.expand(folder))
         self.shard, self.every, self.seconds = shard, every, seconds
         self._waiting: list[Record] = []
         self._flushed = time.monotonic()
@@ -127,6 +133,7 @@ class Writer:
         # In the order in which runs were started; the draw keeps apart those of one second.
         self._name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}{secrets.token_hex(4)}"
         self._number = 0
+        _remove_unfinished(self.folder)
 
     def add(self, records: Iterable[Record]) -> None:
         """Takes records that belong together (all of one network): they land in the same part."""
@@ -191,15 +198,21 @@ def done(folder: epath.PathLike, *, retry: bool = False) -> set[tuple]:
     return set(frame[list(KEY)].itertuples(index=False, name=None))
 
 
+def _remove_unfinished(folder: epath.Path) -> None:
+    for path in folder.iterdir():
+        if _UNFINISHED.fullmatch(path.name):
+            with contextlib.suppress(OSError):  # another run was faster, or the folder is not ours
+                if path.stat().mtime < time.time() - _DEAD_AFTER:
+                    path.unlink()
+
+
 def _merge(folder: epath.PathLike, columns: list[str]) -> tuple[pd.DataFrame, list[str]]:
     import pyarrow as pa
 
     tables, skipped = [_schema().empty_table().select(columns)], []
-    folder = epath.Path(folder)
+    folder = epath.Path(paths.expand(folder))
     for path in sorted(folder.iterdir(), key=lambda path: path.name) if folder.is_dir() else ():
-        if path.name.endswith(".tmp"):
-            skipped.append(f"{path}: unfinished, of a run that was killed or is still writing")
-        elif path.name.endswith(".parquet"):
+        if path.name.endswith(".parquet"):
             if path.is_dir():
                 skipped.append(f"{path}: not a file")
                 continue

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 
 from tfnas import errors
 from tfnas.tables.table import Table, read_any, recorded_space
+from tfnas.tables.units import did_you_mean
 
 if TYPE_CHECKING:  # pandas and etils take their time to import
     import pandas as pd
     from etils import epath
+
+# The column of architectures under other names that people give it, where nobody says which it is.
+_ARCH_NAMES = ("arch", "arch_str", "arch_string", "architecture", "architectures")
 
 
 def load(path: epath.PathLike, *, arch_column: str = "arch", columns: Sequence[str] = ()) -> pd.DataFrame:
@@ -19,22 +23,45 @@ def load(path: epath.PathLike, *, arch_column: str = "arch", columns: Sequence[s
 
     Args:
         path: file, or the name of an embedded table.
-        arch_column: column with the architecture strings.
+        arch_column: column with the architecture strings; "arch" stands for the only one of a like name, too.
         columns: value columns that must be there; none asks for all.
 
     Returns:
-        A frame with column `arch` and the values, in the order of the file. Rows may repeat an architecture.
+        A frame with column `arch` and the values, in the order of the file. Rows may repeat an architecture. Its
+        `attrs["source"]` is one line about what was read, see `describe`.
 
     Raises:
         InputError: as `read`, or a column is missing.
     """
     frame, _ = read_any(path)
+    if (guess := _guess(frame.columns, arch_column)) != arch_column:
+        frame.attrs["source"] += f", architectures in column {guess}"
+        arch_column = guess
     require(frame.columns, (arch_column, *columns), path)
     if columns:
         frame = frame[[arch_column, *(column for column in dict.fromkeys(columns) if column != arch_column)]]
     if arch_column != "arch":
         frame = frame.drop(columns="arch", errors="ignore").rename(columns={arch_column: "arch"})
     return frame
+
+
+def describe(path: epath.PathLike, *, arch_column: str = "arch") -> str:
+    """One line about a table: the checksum and provenance of the common form, or how a foreign file was read.
+
+    Args:
+        path: file, or the name of an embedded table.
+        arch_column: as in `load`.
+
+    Raises:
+        InputError: as `load`.
+    """
+    return load(path, arch_column=arch_column).attrs["source"]
+
+
+def _guess(there: Iterable[str], arch_column: str) -> str:
+    there = list(map(str, there))
+    like = [column for column in there if column.strip().casefold() in _ARCH_NAMES]
+    return like[0] if arch_column == "arch" and "arch" not in there and len(like) == 1 else arch_column
 
 
 def require(there: Iterable[str], columns: Iterable[str], path: epath.PathLike) -> None:
@@ -51,7 +78,8 @@ def require(there: Iterable[str], columns: Iterable[str], path: epath.PathLike) 
     there = list(map(str, there))
     for column in columns:
         if column not in there:
-            raise errors.InputError(f"No column {column!r} in {path}. Columns: {', '.join(there)}")
+            hint = did_you_mean(column, there)
+            raise errors.InputError(f"No column {column!r} in {path}.{hint} Columns: {', '.join(there)}")
 
 
 def take(table: Table, columns: Mapping[str, str], path: epath.PathLike) -> Table:
@@ -85,15 +113,19 @@ def as_table(
         path: file to read, or the name of an embedded table.
         arch_column: column with the architecture strings.
         columns: columns to take, or {name in the file: name in the table}; none takes every column of numbers.
-        units: unit by name in the table; a column without one is recorded as "unknown".
+        units: unit by name in the table; percent where the file has percent signs, else "unknown".
         provenance: where the numbers come from, in words.
 
     Raises:
-        InputError: as `load`, or a column is not there.
+        InputError: as `load`, a column is not there, or another unit than percent for one with percent signs.
     """
     names = dict(columns) if isinstance(columns, Mapping) else {column: column for column in columns}
     frame = load(path, arch_column=arch_column)
     frame = frame.assign(arch=frame["arch"].astype("str"))
     names = names or {column: column for column in frame.select_dtypes(["number", "bool"])}
     table = take(Table(frame, {}, provenance, recorded_space(path)), names, path)
-    return dataclasses.replace(table, units=dict(units or {}))
+    signed = {new: "percent" for old, new in names.items() if old in frame.attrs["percents"]}
+    for column in signed.keys() & (units or {}):
+        if units[column] != "percent":
+            raise errors.InputError(f"{column} has percent signs in {path}. Received: the unit {units[column]!r}")
+    return dataclasses.replace(table, units=signed | dict(units or {}))

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from tfnas import errors
-from tfnas.tables.paths import resolve
+from tfnas.tables import text, units
+from tfnas.tables.paths import SUFFIXES, resolve
 
 if TYPE_CHECKING:  # pandas and etils take their time to import: only what reads or writes pays for them
     import pandas as pd
@@ -23,7 +24,6 @@ if TYPE_CHECKING:  # pandas and etils take their time to import: only what reads
     from etils import epath
 
 SCHEMA_VERSION = 1
-_UNKNOWN_UNIT = "unknown"
 _MARK = b"tfnas.table"
 
 
@@ -33,7 +33,7 @@ class Table:
 
     Attributes:
         frame: column `arch` (canonical strings, unique) and the values.
-        units: unit of each value column, e.g. {"accuracy": "percent"}.
+        units: unit of each value column, of `units.UNITS` or "other:" and a name, e.g. {"accuracy": "percent"}.
         provenance: where the numbers come from: command, source, licence.
         space: name of the search space; "" where it is not known.
         facts: further text, e.g. {"dataset": "digits"}.
@@ -50,8 +50,8 @@ def write(table: Table, path: epath.PathLike) -> str:
     """Writes the common form, whole or not at all, and returns its checksum.
 
     Raises:
-        InputError: the table breaks the form (no `arch`, doubled or empty keys, a unit for an absent column, a column
-            that holds neither numbers nor text).
+        InputError: the table breaks the form (no `arch`, doubled or empty keys, an unknown unit or one for an absent
+            column, a column that holds neither numbers nor text).
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -61,11 +61,12 @@ def write(table: Table, path: epath.PathLike) -> str:
     values = _values_of(table.frame)
     if stray := sorted(set(table.units) - set(values)):
         raise errors.InputError(f"Units for columns that are not there. Received: {stray}. Columns: {values}")
+    units.check(table.units)
     header = {
         "schema_version": SCHEMA_VERSION,
         "space": table.space,
         "provenance": table.provenance,
-        "units": {column: table.units.get(column, _UNKNOWN_UNIT) for column in values},
+        "units": {column: table.units.get(column, units.UNKNOWN) for column in values},
         "facts": dict(table.facts),
     }
     header["sha256"] = checksum(table.frame, header)
@@ -73,7 +74,7 @@ def write(table: Table, path: epath.PathLike) -> str:
         {_MARK: json.dumps(header, sort_keys=True)}
     )
     buffer = io.BytesIO()
-    parquet.write_table(arrow, buffer, compression="zstd")
+    parquet.write_table(arrow, buffer, compression="zstd", write_page_checksum=True)
     files.write_atomic(path, buffer.getvalue())
     return header["sha256"]
 
@@ -126,22 +127,31 @@ def checksum(frame: pd.DataFrame, header: Mapping[str, object]) -> str:
 def read_any(path: epath.PathLike) -> tuple[pd.DataFrame, dict | None]:
     """Content of a CSV or Parquet file, and the header if it is of the common form.
 
+    A foreign Parquet file has no checksum of its content; those of its pages are verified where it has them.
+
     Args:
         path: file, or the name of an embedded table.
 
+    Returns:
+        The content, with one line about how it was read in `frame.attrs["source"]` and the columns that had percent
+        signs in `frame.attrs["percents"]`; and the header, None for foreign files.
+
     Raises:
-        InputError: no such file, a file of another kind, torn, damaged, or of another version of the common form.
+        InputError: no such file, a file of another kind, torn, damaged, ambiguous (see `tables.text`), or of another
+            version of the common form.
     """
-    import pandas as pd
     from pyarrow import parquet
 
     path = resolve(path)
     with _reading(path):
-        if _suffix(path) == ".csv":
-            return pd.read_csv(io.BytesIO(path.read_bytes()), low_memory=False), None
-        arrow = parquet.read_table(io.BytesIO(path.read_bytes()))
+        if _suffix(path) != ".parquet":
+            frame, dialect = text.read(path.read_bytes())
+            frame.attrs = {"source": f"{path}: {dialect}", "percents": list(dialect.percents)}
+            return frame, None
+        arrow = parquet.read_table(io.BytesIO(path.read_bytes()), page_checksum_verification=True)
         header = _header(arrow.schema)
         frame = arrow.to_pandas()
+    frame.attrs = {"source": f"{path}: Parquet without a checksum of its content", "percents": []}
     if header is not None:
         if header.get("schema_version") != SCHEMA_VERSION:
             raise errors.InputError(
@@ -149,6 +159,8 @@ def read_any(path: epath.PathLike) -> tuple[pd.DataFrame, dict | None]:
             )
         if checksum(frame, header) != header.get("sha256"):
             raise errors.InputError(f"{path} is damaged: its content does not match its checksum. Get or make it again")
+        found = f"{len(frame)} architectures of {header['space'] or 'no space that it names'}"
+        frame.attrs["source"] = f"{path}: {found}, {header['provenance']}, sha256 {header['sha256']}"
     return frame, header
 
 
@@ -161,12 +173,11 @@ def columns(path: epath.PathLike) -> list[str]:
     Raises:
         InputError: no such file, a file of another kind, or one that cannot be read.
     """
-    import pandas as pd
     from pyarrow import parquet
 
     path = resolve(path)
     with _reading(path), path.open("rb") as file:
-        return list(pd.read_csv(file, nrows=0) if _suffix(path) == ".csv" else parquet.read_schema(file).names)
+        return parquet.read_schema(file).names if _suffix(path) == ".parquet" else text.columns(file.read(text.HEAD))
 
 
 def recorded_space(path: epath.PathLike) -> str:
@@ -181,7 +192,7 @@ def recorded_space(path: epath.PathLike) -> str:
     from pyarrow import parquet
 
     path = resolve(path)
-    if _suffix(path) == ".csv":
+    if _suffix(path) != ".parquet":
         return ""
     with _reading(path), path.open("rb") as file:
         return (_header(parquet.read_schema(file)) or {}).get("space", "")
@@ -189,8 +200,8 @@ def recorded_space(path: epath.PathLike) -> str:
 
 def _suffix(path: epath.Path) -> str:
     suffix = path.suffix.lower()
-    if suffix not in (".csv", ".parquet"):
-        raise errors.InputError(f"Tables are .csv or .parquet files. Received: {path}")
+    if suffix not in SUFFIXES:
+        raise errors.InputError(f"Tables are {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} files. Received: {path}")
     return suffix
 
 
@@ -206,8 +217,8 @@ def _reading(path: epath.Path) -> Iterator[None]:
 
     try:
         yield
-    except errors.InputError:
-        raise
+    except errors.InputError as error:
+        raise errors.InputError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from error
     except (pa.ArrowException, OSError, ValueError) as error:
         raise errors.InputError(f"Cannot read {path}: {errors.first_line(error)}") from error
 

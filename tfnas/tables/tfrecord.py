@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tfnas import paths
 from tfnas.errors import InputError
 from tfnas.progress import Progress
 
@@ -94,7 +95,7 @@ def masked_crcs(data: bytes, starts: list[int], lengths: list[int]) -> np.ndarra
 def _chunks(path: epath.PathLike, done: str) -> Iterator[bytes]:
     from etils import epath
 
-    path = epath.Path(path)
+    path = epath.Path(paths.expand(path))
     size = path.stat().length
     seen = 0
     with path.open("rb") as file, Progress(f"{path.name}, MB {done}", -(-size // 10**6)) as progress:

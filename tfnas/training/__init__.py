@@ -9,6 +9,6 @@ Nothing here imports TensorFlow before a trainer is made.
 """
 
 from tfnas.training.recipes import SCHEDULES, Recipe, check_size
-from tfnas.training.trainer import Arrays, Epoch, Trainer, assign
+from tfnas.training.trainer import EVAL_BATCH, Arrays, Epoch, Trainer, assign
 
-__all__ = ["SCHEDULES", "Arrays", "Epoch", "Recipe", "Trainer", "assign", "check_size"]
+__all__ = ["EVAL_BATCH", "SCHEDULES", "Arrays", "Epoch", "Recipe", "Trainer", "assign", "check_size"]

@@ -47,9 +47,9 @@ class Recipe:
                 "A recipe needs epochs and batch_size of 1 or more and a crop of 0 or more. "
                 f"Received: epochs={self.epochs}, batch_size={self.batch_size}, crop={self.crop}"
             )
-        if self.learning_rate <= 0 or self.weight_decay < 0:
+        if not (0 < self.learning_rate < math.inf and 0 <= self.weight_decay < math.inf):
             raise errors.InputError(
-                "A recipe needs a learning_rate above 0 and a weight_decay of 0 or more. "
+                "A recipe needs a finite learning_rate above 0 and a finite weight_decay of 0 or more. "
                 f"Received: learning_rate={self.learning_rate}, weight_decay={self.weight_decay}"
             )
         if not (0 <= self.momentum < 1 and 0 <= self.label_smoothing < 1):

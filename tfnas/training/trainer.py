@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
-_EVAL_BATCH = 256
+EVAL_BATCH = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,8 +110,8 @@ class Trainer:
 
         images, labels = data
         correct = 0
-        for start in range(0, len(labels), _EVAL_BATCH):
-            part = slice(start, start + _EVAL_BATCH)
+        for start in range(0, len(labels), EVAL_BATCH):
+            part = slice(start, start + EVAL_BATCH)
             correct += int(self._predict(tf.constant(images[part]), tf.constant(labels[part])))
         return correct / len(labels)
 

@@ -23,8 +23,9 @@ def selection(inputs: Inputs, *, runs: int = RUNS) -> Made:
     """A row for each method and data set: mean accuracy of the best of N random networks, with its deviation over runs.
 
     Each run draws N of the networks scored and takes the one with the highest score on the first data set (one without
-    a score never, the first of equals). `optimal` takes the truly best of its N on each data set by itself, `random`
-    the first. N is 100, or a quarter of the networks where they are fewer than 400; N = 1000 needs 4,000 networks.
+    a score never; of equals the one drawn first, so that chance decides and no file). `optimal` takes the truly best of
+    its N on each data set by itself, `random` the first. N is 100, or a quarter of the networks where they are fewer
+    than 400; N = 1000 needs 4,000 networks.
 
     Args:
         inputs: of an experiment whose jobs are `Scored`.

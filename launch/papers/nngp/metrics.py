@@ -54,7 +54,7 @@ class Context:
 
     Attributes:
         space: of the networks.
-        flops: mean FLOPs of the networks for one image, a multiply-add counted as two.
+        flops: F, mean FLOPs of the networks for one image, a multiply-add counted as two.
         expected: the paper's numbers of this experiment, as in the facts.
         features: length of the networks' penultimate vector.
         classes: of the data set.
@@ -85,6 +85,11 @@ class Context:
         """Whether the networks are of the space that the paper looks at."""
         return self.space.name == "nasbench101"
 
+    @property
+    def is_full_size(self) -> bool:
+        """Whether they are moreover built as published, so that the paper's FLOPs are theirs."""
+        return self.is_published and self.space.config(**self.network) == self.space.config()
+
     def size(self, n: int) -> int:
         """Networks in a subset of n: as asked for, or a third where there are fewer than three times as many."""
         return max(1, min(self.subset_size, n // 3))
@@ -97,8 +102,15 @@ class Context:
         """The same subsets for every metric: indices [subsets, size]."""
         return statistics.subset_rows(n, self.size(n), self.subsets, seeds.derive_seed(self.seed, "subsets"))
 
+    def ties(self, subset: int) -> int:
+        """Seed that breaks the ties of a subset."""
+        return seeds.derive_seed(self.seed, "ties", subset)
+
     def subset_note(self, n: int) -> str:
-        return f"{self.subsets} random subsets of {self.size(n)} networks, the best of the {self.top(n)} ranked highest"
+        found = (
+            f"{self.subsets} random subsets of {self.size(n)} networks, the best of the {self.top(n)} ranked highest"
+        )
+        return f"{found}; equal scores rank at random by the seed"
 
 
 class Pool(NamedTuple):
@@ -262,7 +274,10 @@ def top_pqetp(metrics: Sequence[Metric], truth: np.ndarray) -> list[dict[str, An
 def discovered(metric: Metric, truth: np.ndarray, context: Context) -> dict[str, Any]:
     """Mean discovered performance over the random subsets, with its standard error."""
     k = context.top(len(truth))
-    found = [statistics.discovered(metric.values[rows], truth[rows], k) for rows in context.rows(len(truth))]
+    found = [
+        statistics.discovered(metric.values[rows], truth[rows], k, seed=context.ties(i))
+        for i, rows in enumerate(context.rows(len(truth)))
+    ]
     return mean_row(metric, "discovered", found, n=len(truth))
 
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from launch.papers import ranking
 from launch.papers.base import Made
 from launch.papers.nngp import figures, metrics
 from launch.papers.nngp.metrics import Metric, Pool
 from tfnas import seeds
 from tfnas.evidence import statistics
+from tfnas.evidence.rows import descending
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,9 +54,9 @@ def fig8(pool: Pool) -> Made:
     def add(screen: Metric, by: Metric, kept: float, kind: str) -> None:
         """A row: of each subset, the `kept` percent that `screen` ranks highest are trained and ranked by `by`."""
         found = []
-        for subset in subsets:
-            left = subset[best_share(screen.values[subset], kept)]
-            found.append(statistics.discovered(by.values[left], truth[left], k))
+        for i, subset in enumerate(subsets):
+            left = subset[best_share(screen.values[subset], kept, seed=context.ties(i))]
+            found.append(statistics.discovered(by.values[left], truth[left], k, seed=context.ties(i)))
         paid = dataclasses.replace(screen, pflop=screen.pflop + kept / 100 * by.pflop)
         more = {"ranked_by": by.name, "kept": kept, "screen": kind}
         rows.append(metrics.mean_row(paid, "discovered", found, n=len(truth), **more))
@@ -70,9 +72,12 @@ def fig8(pool: Pool) -> Made:
     return metrics.made(found, _reductions(found))
 
 
-def best_share(score: np.ndarray, percent: float) -> np.ndarray:
-    """Places of the highest floor(n percent / 100) scores, one at least, in the order of the input; NaN come last."""
-    order = np.argsort(-np.nan_to_num(score, nan=-np.inf), kind="stable")
+def best_share(score: np.ndarray, percent: float, *, seed: int | None = None) -> np.ndarray:
+    """Places of the highest floor(n percent / 100) scores, one at least, in the order of the input; NaN come last.
+
+    `seed` breaks ties as in `tfnas.evidence.statistics`.
+    """
+    order = descending(np.nan_to_num(score, nan=-np.inf), statistics.tie_keys(len(score), seed)[0])
     return np.sort(order[: max(1, int(len(score) * percent // 100))])
 
 
@@ -140,10 +145,8 @@ def text_worst(pool: Pool) -> Made:
         )
     found = metrics.frame(rows, [f"{context.subsets} random subsets of {context.size(len(table))} networks"])
     figure, (axes,) = figures.panels(1)
-    place = np.arange(len(found))
-    axes.bar(place - 0.2, found["ours"], 0.38, label="ours")
-    axes.bar(place + 0.2, found["paper"].astype(float), 0.38, color="#bbbbbb", label="paper")
-    axes.set_xticks(place, found["metric"], fontsize=8)
+    ranking.draw_pairs(axes, found, upright=True)
+    axes.set_xticks(range(len(found)), found["metric"], fontsize=8)
     axes.set_ylabel("worst validation accuracy (%)", fontsize=8)
-    figures.legend(figure, axes)
+    ranking.pair_legend(figure, [axes])
     return metrics.made(found, figure)

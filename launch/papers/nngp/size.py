@@ -6,20 +6,17 @@ Arguments and results are those of `launch.papers.nngp.correlation`.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from launch.papers.base import Made
+from launch.papers.facts import facts
 from launch.papers.nngp import figures, metrics
 from launch.papers.nngp.correlation import points
-from launch.papers.nngp.flops import SMALL
+from launch.papers.nngp.flops import SMALL_NOTE, is_small
 from launch.papers.nngp.metrics import Metric, Pool
 from tfnas.errors import InputError
 from tfnas.networks import flops as cost
-
-if TYPE_CHECKING:
-    pass
 
 
 def fig6(pool: Pool) -> Made:
@@ -73,13 +70,19 @@ def fig_s9(pool: Pool) -> Made:
 def fig_s10(pool: Pool) -> Made:
     """As figure S8, among networks below 10 million parameters and at their mean cost."""
     scores, table, context = pool
-    small = (table["params"] < SMALL).to_numpy()
+    small = is_small(table["params"]).to_numpy()
     if small.sum() < 3:
         raise InputError(f"Too few networks below 10 million parameters. Received: {small.sum()}. Needed: 3 or more")
     below = table[small]
-    flops = cost.PER_MULTIPLY_ADD * float(below["flops"].mean())
+    scored = cost.PER_MULTIPLY_ADD * float(below["flops"].mean())
+    flops, whose = scored, "the mean over them"
+    if context.is_full_size:
+        flops, whose = facts()["nngp_figS2"]["expected"]["mean_F_lt10M"] * 1e9, "the paper's mean over the whole space"
     found = fig_s8(Pool(scores[small], below, dataclasses.replace(context, flops=flops)))
     mean = Metric("F, convolutions and dense layers", below["flops"].to_numpy(float))
-    rows = [*found.rows.to_dict("records"), metrics.row(mean, "mean GFLOP", flops / 1e9, n=len(below))]
-    notes = [f"{len(below)} of {len(table)} networks lie below 10 million parameters", *found.notes]
+    rows = [*found.rows.to_dict("records"), metrics.row(mean, "mean GFLOP", scored / 1e9, n=len(below))]
+    notes = [
+        f"{len(below)} of {len(table)} networks lie below 10M parameters; their F is {flops / 1e9:.4g} GFLOP, {whose}"
+    ]
+    notes += [SMALL_NOTE, *found.notes]
     return metrics.made(metrics.frame(rows, notes), found.figure)

@@ -8,7 +8,7 @@ import pytest
 
 import spaces
 from launch import app, score
-from launch.flags.architectures import Architectures, is_table, sample_architectures, sample_known
+from launch.flags.architectures import Architectures, sample_architectures, sample_known
 from tfnas import tables
 from tfnas.errors import InputError
 
@@ -44,28 +44,33 @@ def test_a_sample_of_known_ones_grows_from_the_front():
         sample_known(ARCHS, 13, 0)
 
 
-def test_a_file_of_architectures(tmp_path, monkeypatch):
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_of_architectures(tmp_path, monkeypatch, encoding):
     path = tmp_path / "archs.txt"
-    path.write_text(f"# the best\n{ARCHS[0]}\n\n  {ARCHS[1]}  # second\n{ARCHS[0]}\n", encoding="utf-8-sig")
+    path.write_text(f"# the best\n{ARCHS[0]}\n\n  {ARCHS[1]}  # second\n{ARCHS[0]}\n", encoding=encoding)
     assert choose(archs=str(path)) == ARCHS[:2]
     assert set(choose(archs=str(path), num_archs=1)) < set(ARCHS[:2])
     monkeypatch.setenv("HOME", str(tmp_path))
     assert choose(archs="~/archs.txt") == ARCHS[:2]
 
 
-@pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_a_table_of_architectures(tmp_path, suffix):
-    path = tmp_path / f"table.{suffix}"
-    frame = pd.DataFrame({"arch": ARCHS[:3], "accuracy": [1.0, 2.0, 3.0]})
-    frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
+@pytest.mark.parametrize("suffix", [*tables.SUFFIXES, ".CSV", ".Tsv", ".PARQUET"])
+@pytest.mark.parametrize("column", ["arch", "Architecture"])
+@pytest.mark.parametrize(
+    "form", [{"sep": ","}, {"sep": "\t"}, {"sep": ";", "decimal": ","}, {"sep": ";", "encoding": "utf-16"}]
+)
+def test_a_table_of_architectures(tmp_path, suffix, column, form):
+    path = tmp_path / f"table{suffix}"
+    frame = pd.DataFrame({column: ARCHS[:3], "accuracy": [1.5, 2.25, 3.0]})
+    frame.to_parquet(path) if suffix.lower() == ".parquet" else frame.to_csv(path, index=False, **form)
     assert choose(archs=str(path)) == ARCHS[:3]
-    assert is_table(str(path))
+    assert tables.is_table(path)
 
 
 def test_an_embedded_table():
     assert choose(archs="nasbench201_digits") == tables.load("nasbench201_digits").arch.tolist()
-    assert is_table("nasbench201_digits")
-    assert not is_table("archs.txt")
+    assert tables.is_table("nasbench201_digits")
+    assert not tables.is_table("archs.txt")
 
 
 def test_all_architectures():

@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import proxies
@@ -13,8 +12,9 @@ from launch.flags.scoring import Scoring
 from launch.jobs import base
 from launch.jobs.scores import ScoreJob
 from launch.score import Config, jobs
-from tfnas import environment
+from tfnas import data, environment, seeds
 from tfnas.errors import InputError
+from tfnas.networks import weights
 from tfnas.runs import records
 
 ARCHS = (
@@ -51,11 +51,98 @@ def run(folder, archs=ARCHS, execution=None, **more):
     return records.read(folder, stable=True)
 
 
-@pytest.mark.usefixtures("fake")
-def test_repeats_seeds_and_architectures_have_weights_of_their_own(tmp_path):
-    frames = [run(tmp_path / str(seed), repeats=2, seed=seed) for seed in (0, 1)]
-    scores = pd.concat(frames).query("proxy == 'gradsign'").score
-    assert scores.nunique() == len(scores) == 8
+@dataclasses.dataclass(frozen=True)
+class Handed:
+    """What the job has handed to `proxies.evaluate` for one network."""
+
+    graph: object
+    weights: dict
+    images: np.ndarray
+    labels: np.ndarray
+    options: proxies.Options
+    second: tuple | None
+    thin: object
+
+
+@pytest.fixture
+def handed(monkeypatch):
+    """Runs a job and gives what it hands over, by architecture and repeat."""
+
+    def collect(archs=ARCHS, **more):
+        found = []
+
+        def note(graph, weights, images, labels, names, options, *, second, thin):
+            found.append(Handed(graph, weights, images, labels, options, second, thin))
+            return {name: proxies.Outcome(1.0, "ok") for name in names}
+
+        monkeypatch.setattr(proxies, "evaluate", note)
+        job = ScoreJob(settings(**more))
+        worker, tasks = job.worker(), job.tasks(archs)
+        for task in tasks:
+            worker.compute(task)
+        return {(task.arch, task.repeat): entry for task, entry in zip(tasks, found, strict=True)}
+
+    return collect
+
+
+def same_arrays(left, right):
+    return left.keys() == right.keys() and all(np.array_equal(left[key], right[key]) for key in left)
+
+
+def test_repeats_seeds_and_architectures_have_weights_and_noise_of_their_own(handed):
+    found = [handed(repeats=2, seed=seed) for seed in (5, 6)]
+    for seed, entries in zip((5, 6), found, strict=True):
+        for (arch, repeat), entry in entries.items():
+            derived = seeds.derive_seed(seed, "nasbench201", arch, repeat)
+            graph = spaces.get("nasbench201").layer_graph(arch, width=2, depth=1, classes=10, input_shape=(32, 32, 3))
+            assert entry.options.seed == derived
+            assert entry.graph == graph
+            assert same_arrays(entry.weights, weights.initialize(graph, "torch", derived))
+    entries = [entry for part in found for entry in part.values()]
+    for name in ("stem.0.kernel", "classifier.kernel"):
+        assert len({entry.weights[name].tobytes() for entry in entries}) == len(entries) == 8
+    assert len({entry.options.seed for entry in entries}) == 8
+
+
+def test_the_initialisation_is_the_one_asked_for(handed):
+    (entry,) = handed(ARCHS[:1], init="xavier").values()
+    seed = seeds.derive_seed(0, "nasbench201", ARCHS[0], 0)
+    assert same_arrays(entry.weights, weights.initialize(entry.graph, "xavier", seed))
+    assert not same_arrays(entry.weights, weights.initialize(entry.graph, "torch", seed))
+    assert entry.options.init == "xavier"
+
+
+def test_batches_are_of_the_split_and_the_seed_and_the_same_for_all_networks(handed):
+    for seed, split in ((5, "train"), (6, "train"), (5, "test")):
+        images, labels = data.batch("synthetic", split, 8, seed)
+        for entry in handed(proxies=("zico",), seed=seed, split=split).values():
+            np.testing.assert_array_equal(entry.images, images[:4])
+            np.testing.assert_array_equal(entry.labels, labels[:4])
+            np.testing.assert_array_equal(entry.second[0], images[4:])
+            np.testing.assert_array_equal(entry.second[1], labels[4:])
+    assert not np.array_equal(data.batch("synthetic", "train", 8, 5)[0], data.batch("synthetic", "train", 8, 6)[0])
+    assert not np.array_equal(images[:4], images[4:])
+
+
+def test_there_is_no_second_batch_where_none_is_compared_or_the_split_has_no_more(handed):
+    (one,) = handed(ARCHS[:1]).values()
+    (short,) = handed(ARCHS[:1], proxies=("zico",), split="train[:7]").values()
+    (enough,) = handed(ARCHS[:1], proxies=("zico",), split="train[:8]").values()
+    assert (one.second, short.second, len(enough.second[1])) == (None, None, 4)
+    assert len(short.labels) == len(one.labels) == 4
+
+
+@pytest.mark.parametrize("name", spaces.names())
+def test_the_thin_network_is_the_same_architecture_as_narrow_as_its_space_allows(name, handed):
+    space = spaces.get(name)
+    arch = str(space.sample(np.random.default_rng(0)))
+    sized = space.min_width == 0  # the architecture itself says how wide and deep its network is
+    (entry,) = handed([arch], space=name, width=None if sized else 8, depth=None).values()
+    shape = {"classes": 10, "input_shape": (4, 4, 3)}
+    assert entry.thin(depth=1, input_shape=(4, 4, 3)) == space.layer_graph(
+        arch, width=space.min_width, depth=1, **shape
+    )
+    assert sized or entry.graph.count_params() > entry.thin(depth=1, input_shape=(4, 4, 3)).count_params()
 
 
 @pytest.mark.usefixtures("fake")
@@ -120,7 +207,9 @@ def test_every_option_that_changes_a_proxy_is_in_its_records():
 def test_proxies_that_are_published_on_a_thin_network_score_every_space(name, tmp_path):
     space = spaces.get(name)
     archs = [str(space.sample(np.random.default_rng(seed))) for seed in range(3)]
-    assert set(run(tmp_path, archs, space=name, width=None, proxies=("linear_regions",)).status) == {"ok"}
+    frame = run(tmp_path, archs, space=name, width=None, proxies=("linear_regions",))
+    assert set(frame.status) == {"ok"}
+    assert frame[frame.proxy == "linear_regions"].score.between(1, 1000).all()
 
 
 # Which job scores what -----------------------------------------------------------------------------------------------

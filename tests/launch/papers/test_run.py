@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from launch import app, reproduce
+from launch.papers import printing
 from launch.papers.facts import facts
 from launch.papers.registry import EXPERIMENTS
 from launch.papers.scored import Scored
@@ -54,8 +55,15 @@ def on(table, *datasets):
     return [f"--table={table}", f"--datasets={','.join(datasets)}", f"--targets={targets}"]
 
 
+class Printed(str):
+    """What was printed, in which a text may be broken anywhere: paths are longer than lines."""
+
+    def __contains__(self, text):
+        return "".join(text.split()) in "".join(self.split())
+
+
 def printed(capsys):
-    return " ".join(capsys.readouterr().out.split())
+    return Printed(capsys.readouterr().out)
 
 
 # Scores --------------------------------------------------------------------------------------------------------------
@@ -75,7 +83,7 @@ def test_scored_experiments_write_their_files_and_their_numbers_are_those_of_the
     assert set(experiment.jobs.proxies) <= set(result["method"])
     told = printed(capsys)
     assert name in told
-    assert f"truth: one of {table}" in told
+    assert f"truth: one of {table}: columns parted by commas, decimal points" in told
     assert (result["paper"].isna() == result["difference"].isna()).all()
     if name == "gs_table5_4":  # a selection, of which test_selection.py knows the numbers
         return
@@ -104,6 +112,39 @@ def test_records_of_a_folder_give_the_same_rows_as_computed_ones(tmp_path, name)
     pd.testing.assert_frame_equal(
         computed.sort_values(order, ignore_index=True), found.sort_values(order, ignore_index=True)
     )
+
+
+@pytest.mark.usefixtures("fake", "no_pictures")
+def test_a_table_is_no_stand_in(tmp_path, table, capsys):
+    assert reproduce.main(flags(tmp_path, "gs_tableA_2", *on(table, "synthetic"))) == 0
+    assert "No reproduction" not in capsys.readouterr().out
+    assert reproduce.main(flags(tmp_path, "nngp_figS2", "--scale=1e-9")) == 0  # looks at no accuracies
+    assert "No reproduction" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("fake", "no_pictures")
+@pytest.mark.parametrize("columns", [80, 200])
+def test_rows_stand_on_one_line_each_and_columns_without_numbers_are_left_out(
+    tmp_path, table, capsys, monkeypatch, columns
+):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert reproduce.main(flags(tmp_path, "gs_table5_2", *on(table, "synthetic"))) == 0
+    out = capsys.readouterr().out
+    (heading,) = [line.split() for line in out.splitlines() if line.split()[:1] == ["method"]]
+    assert heading == ["method", "n", "ours", "low", "..", "high"]  # nothing failed, the paper knows no such data
+    assert "the paper prints no number of these" in out
+    assert max(map(len, out.splitlines())) <= columns + len(str(tmp_path))
+    capsys.readouterr()
+    monkeypatch.setattr(printing, "_PRINTED", 3)
+    rows = pd.read_csv(tmp_path / "gs_table5_2" / "results.csv")
+    rows[["paper", "difference"]] = [0.25, 0.125]
+    rows.loc[0, "left_out"] = 7
+    printing.show(EXPERIMENTS["gs_table5_2"], rows, (), "here")
+    out = capsys.readouterr().out
+    (line,) = [line.split() for line in out.splitlines() if line.split()[:1] == [rows["method"][0]]]
+    assert line[-2:] == ["0.250", "0.125"]
+    assert "7" in line
+    assert f"{len(rows) - 3} more rows" in out
 
 
 @pytest.mark.usefixtures("fake", "no_pictures")
@@ -207,9 +248,14 @@ def test_curves_without_columns_are_left_out_with_a_note(tmp_path, full, name, c
 @pytest.mark.parametrize("name", [name for name in INFERRED if not EXPERIMENTS[name].required])
 def test_without_scores_and_table_the_digits_stand_in(tmp_path, name, capsys):
     assert reproduce.main(flags(tmp_path, name)) == 0
-    told, size = printed(capsys), EXPERIMENTS[name].small_size
+    out, size = capsys.readouterr().out, EXPERIMENTS[name].small_size
+    told = " ".join(out.split())
     assert f"{size} networks on digits, kernel nngp, BN momentum" in told
-    assert "networks and accuracies are those on the UCI digits, not the paper's" in told
+    # First of all, and once more on top of the table.
+    warning = "No reproduction of the paper's numbers: networks and accuracies are those on the UCI digits"
+    assert out.startswith(warning)
+    assert f"{warning}, not the paper's. Give --table for one {name}: " in told
+    assert told.count(warning) == 2
     found = pd.read_csv(tmp_path / name / "results.csv")
     # Figure 4 counts networks by their connections.
     counts = found.groupby("metric")["n"].sum() if name == "nngp_fig4" else found["n"]

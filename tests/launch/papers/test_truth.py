@@ -11,6 +11,7 @@ from launch.flags.reproduction import Reproduction
 from launch.papers import truth
 from launch.papers.registry import EXPERIMENTS
 from tests.launch.papers.cases import ARCHS, write_table
+from tfnas import tables
 from tfnas.errors import InputError
 
 FIG1, TABLE2 = EXPERIMENTS["nngp_fig1"], EXPERIMENTS["gs_table5_2"]
@@ -35,13 +36,13 @@ def test_accuracies_are_in_percent_and_prefer_validation(tmp_path):
     sizes = np.arange(24)
     path = cells(tmp_path / "t.csv", test_108=accuracies, params=sizes)
     found = truth.load(Reproduction(table=str(path)), FIG1)
-    assert found.notes[0] == f"truth: test_108 of {path}"
+    assert found.notes[0] == f"truth: test_108 of {path}: columns parted by commas, decimal points"
     assert found.frame["cifar10"].tolist() == pytest.approx(100 * accuracies[:-1])
     assert found.space is spaces.get("nasbench101")
     runs = {"val_4_0": np.linspace(0.1, 1, 24), "val_half_4_0": accuracies, "hash": [str(i) for i in range(24)]}
     path = cells(tmp_path / "t.csv", test_108=accuracies, params=sizes, val_108=np.linspace(93, 94, 24), **runs)
     found = truth.load(Reproduction(table=str(path)), FIG1)
-    assert found.notes[0] == f"truth: val_108 of {path}"
+    assert found.notes[0].startswith(f"truth: val_108 of {path}: ")
     assert found.frame["cifar10"].tolist() == pytest.approx(np.linspace(93, 94, 24))
     assert found.frame["val_4_0"].tolist() == pytest.approx(np.linspace(10, 100, 24))
     assert list(found.frame) == ["cifar10", "params", "val_4_0", "hash"]
@@ -69,7 +70,7 @@ def test_nasbench101_prefers_validation_accuracy(tmp_path, name, names, taken):
         return
     found = truth.load(request, EXPERIMENTS[name])
     assert found.frame["cifar10"].to_dict() == pd.read_csv(path).set_index("arch")[taken].to_dict()
-    assert found.notes[0] == f"truth: {taken} of {path}"
+    assert found.notes[0].startswith(f"truth: {taken} of {path}: ")
 
 
 def test_several_data_sets_need_their_own_columns(tmp_path):
@@ -104,6 +105,26 @@ def test_a_sample_is_as_large_as_the_scale_says_and_depends_on_the_seed(tmp_path
     assert known.drawn(request, small).frame.equals(first)
     assert not known.drawn(dataclasses.replace(request, seed=1), small).frame.equals(first)
     assert first["cifar10"].to_dict().items() <= known.frame["cifar10"].to_dict().items()
+
+
+def test_runs_and_accuracies_of_mixed_units_are_refused(tmp_path):
+    good = np.linspace(80, 94, 24)
+    mixed = np.where(np.arange(24) % 2, good, good / 100)
+    for columns in ({"test_108": mixed}, {"test_108": good, "val_4_0": mixed}):
+        path = cells(tmp_path / "t.csv", params=np.arange(24), **columns)
+        name = list(columns)[-1]
+        with pytest.raises(InputError, match=rf"{name} of .*t\.csv mixes fractions and percent\. Received: 12 values"):
+            truth.load(Reproduction(table=str(path)), FIG1)
+
+
+def test_recorded_units_decide_what_is_percent(tmp_path):
+    low = np.linspace(0.2, 0.9, 24)
+    frame = pd.DataFrame({"arch": ARCHS["nasbench101"], "val_108": low, "val_4_0": low, "val_12_0": low})
+    recorded = {"val_108": "percent", "val_4_0": "fraction"}
+    tables.write(tables.Table(frame, recorded, "made for a test", "nasbench101"), tmp_path / "t.parquet")
+    found = truth.load(Reproduction(table=str(tmp_path / "t.parquet")), FIG1).frame
+    assert found["cifar10"].tolist() == low.tolist()
+    assert found["val_4_0"].tolist() == found["val_12_0"].tolist() == (100 * low).tolist()
 
 
 def test_networks_of_another_space_are_told(tmp_path):

@@ -15,12 +15,12 @@ from tfnas.networks.builder import with_input_shape
 # The Jacobian of the images ------------------------------------------------------------------------------------------
 
 
-def correlations():
-    """Pearson correlations of the gradients of the sum of all logits by the images."""
+def correlations(model=None):
+    """Standardised gradients of the sum of all logits by the images: products of rows are their correlations."""
     x = tf.constant(case.images(), tf.float64)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        y = reference.logits(case.model(), x, "batch")
+        y = reference.logits(model or case.model(), x, "batch")
     rows = tape.gradient(y, x).numpy().reshape(len(LABELS), -1)
     rows -= rows.mean(axis=1, keepdims=True)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
@@ -67,27 +67,39 @@ def linear_regions():
 
 @second_computation
 def swap():
+    return patterns(case.model(), case.images())
+
+
+def patterns(model, images):
     """Distinct codes of single units."""
-    maps = case.outputs(RELUS, case.images())
-    units = [(maps[name].numpy() > 0).reshape(len(LABELS), -1).T for name in RELUS if len(maps[name].shape) == 4]
+    maps = case.outputs(RELUS, images, model)
+    units = [(maps[name].numpy() > 0).reshape(len(images), -1).T for name in RELUS if len(maps[name].shape) == 4]
     return len({tuple(unit) for layer in units for unit in layer})
 
 
 @second_computation
 def zen():
-    """Two passes of noise; the running variances that PyTorch would then hold, which are the unbiased ones."""
-    x, change = noise(16, "zen", 0, 0), noise(16, "zen", 0, 1)
+    return next(zen_of([(case.weights(), noise(16, "zen", 0, 0), noise(16, "zen", 0, 1))]))
+
+
+def zen_of(draws):
+    """Score after score of draws of (weights, images, change).
+
+    Two passes of noise each, and the running variances that PyTorch would then hold, which are the unbiased ones.
+    """
     last = case.graph().by_name[case.graph().features].inputs[0]
     read = [norm.inputs[0] for norm in NORMS]
-    passes = [case.outputs({last, *read}, batch) for batch in (x, x + 0.01 * change)]
-    score = np.log(np.mean(np.sum(np.abs(passes[0][last] - passes[1][last]), axis=(1, 2, 3))))
-    for norm in NORMS:
-        running = case.weights()[f"{norm.name}.moving_variance"].astype(np.float64)
-        for maps in passes:
-            values = maps[norm.inputs[0]].numpy().reshape(-1, norm.shape[-1])
-            running = 0.9 * running + 0.1 * values.var(axis=0, ddof=1)
-        score += np.log(np.sqrt(running.mean()))
-    return score
+    running = {norm.name: draws[0][0][f"{norm.name}.moving_variance"].astype(np.float64) for norm in NORMS}
+    for arrays, x, change in draws:
+        model = keras_model(case.graph(), arrays)
+        passes = [case.outputs({last, *read}, batch, model) for batch in (x, x + 0.01 * change)]
+        score = np.log(np.mean(np.sum(np.abs(passes[0][last] - passes[1][last]), axis=(1, 2, 3))))
+        for norm in NORMS:
+            for maps in passes:
+                values = maps[norm.inputs[0]].numpy().reshape(-1, norm.shape[-1])
+                running[norm.name] = 0.9 * running[norm.name] + 0.1 * values.var(axis=0, ddof=1)
+            score += np.log(np.sqrt(running[norm.name].mean()))
+        yield score
 
 
 @second_computation
@@ -117,8 +129,8 @@ def meco():
 # Blocks --------------------------------------------------------------------------------------------------------------
 
 
-def entropies():
-    maps = case.outputs(BLOCKS, case.images())
+def entropies(model=None, images=None):
+    maps = case.outputs(BLOCKS, case.images() if images is None else images, model)
     for name in BLOCKS:
         rows = maps[name].numpy().reshape(-1, maps[name].shape[-1])
         values = np.linalg.svd(rows - rows.mean(axis=0), compute_uv=False) ** 2
@@ -127,20 +139,20 @@ def entropies():
 
 
 @second_computation
-def aznas_expressivity():
-    return sum(entropies())
+def aznas_expressivity(model=None, images=None):
+    return sum(entropies(model, images))
 
 
 @second_computation
-def aznas_progressivity():
-    values = list(entropies())
+def aznas_progressivity(model=None, images=None):
+    values = list(entropies(model, images))
     return min(after - before for before, after in itertools.pairwise(values))
 
 
 @second_computation
-def aznas_trainability():
+def aznas_trainability(model=None, images=None):
     with tf.GradientTape(persistent=True) as tape:
-        maps = case.outputs(BLOCKS, case.images())
+        maps = case.outputs(BLOCKS, case.images() if images is None else images, model)
     scores = []
     for t, (after, before) in enumerate(zip(BLOCKS[::-1], BLOCKS[-2::-1], strict=False)):
         signs = 2.0 * np.random.RandomState(t).randint(0, 2, maps[after].shape) - 1

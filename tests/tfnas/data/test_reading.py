@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from tests.tfnas.data.test_sources import PUBLISHED
 from tfnas import data
 from tfnas.data import sources
 from tfnas.errors import InputError
@@ -25,13 +26,6 @@ def raw_examples(folder, name, split, count):
     (version,) = (folder / name).iterdir()
     dataset = tfds.builder_from_directory(version).as_dataset(split=split, shuffle_files=False)
     return list(dataset.take(count).as_numpy_iterator())
-
-
-# Means and deviations in 0..255, as NAS-Bench-201's own transforms have them, typed in again.
-PUBLISHED = {
-    "cifar10": ([125.3, 123.0, 113.9], [63.0, 62.1, 66.7]),
-    "cifar100": ([129.3, 124.1, 112.4], [68.2, 65.4, 70.4]),
-}
 
 
 def test_parts_of_a_split(digits_dir):
@@ -67,11 +61,11 @@ def test_split_sizes_are_those_of_the_files(shared, name):
             data.batch(name, split, size + 1, 0, data_dir=folder)
 
 
-@pytest.mark.parametrize("name", sorted(PUBLISHED))
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
 def test_images_are_normalised_as_published(shared, name):
     folder = shared / "data" / "tfds"
     images, labels = data.load(name, "test[:20]", data_dir=folder)
-    mean, std = PUBLISHED[name]
+    _, _, mean, std = PUBLISHED[name]
     for image, label, example in zip(images, labels, raw_examples(folder, name, "test", 20), strict=True):
         for channel in range(3):
             expected = (example["image"][:, :, channel] / 255 - mean[channel] / 255) / (std[channel] / 255)

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import spaces
-from tests.engine_cases import CASES, COUNT, cotangents, images, random_weights
+from tests.engine_cases import CASES, COUNT, cotangents, images, keras_model, random_weights
 from tests.tfnas.engine.test_engine import close
 from tests.tfnas.engine.test_engine_second_order import direction, product_along
 from tfnas.engine import (
@@ -21,7 +21,6 @@ from tfnas.engine import (
 )
 from tfnas.errors import InputError
 from tfnas.networks.builder import GraphBuilder
-from tfnas.networks.keras_model import to_keras
 from tfnas.networks.modes import BN_MODES
 
 SPACE = spaces.get("nasbench201")
@@ -136,15 +135,15 @@ def test_observed_values_codes_and_statistics(bn):
     """Each node's output against the Keras model; codes and BN statistics computed from these outputs."""
     graph, weights = small()
     x = images(4, graph.input_shape)
-    network = Network(graph, weights, fuse=False)
+    network = Network(graph, weights, dtype="float64", fuse=False)
     seen = {}
     run = network.forward(x, bn, codes=True, observer=lambda name, value: seen.__setitem__(name, value.numpy()))
     assert list(seen) == [node.name for node in graph.nodes[1:]]
     if bn == "inference":
-        model = to_keras(graph, weights)
+        model = keras_model(graph, weights)
         for name in (graph.features, *block_outputs(graph)):
             tensor = model.get_layer(name).output
-            close(seen[name], type(model)(model.input, tensor)(x, training=False), 1e-5)
+            close(seen[name], type(model)(model.input, tensor)(x, training=False))
     codes = 0
     for node in graph.nodes:
         if node.op == "activation":
@@ -158,9 +157,9 @@ def test_observed_values_codes_and_statistics(bn):
     for node in norms:
         if bn != "inference":
             mean, variance = (np.squeeze(value) for value in statistics[node.name])
-            read = seen[node.inputs[0]].astype(np.float64)
-            np.testing.assert_allclose(mean, read.mean(axis=axes), atol=1e-5)
-            np.testing.assert_allclose(variance, read.var(axis=axes), rtol=1e-4, atol=1e-6)
+            read = seen[node.inputs[0]]
+            close(mean, read.mean(axis=axes))
+            close(variance, read.var(axis=axes))
 
 
 def test_dead_branches_may_be_left_out():
@@ -233,10 +232,10 @@ def test_backward_between_blocks(bn):
     """From one map to an earlier one, against a tape between the same layers of the Keras model."""
     graph, weights = small()
     blocks = block_outputs(graph)
-    model = to_keras(graph, weights)
+    model = keras_model(graph, weights)
     pair = type(model)(model.input, [model.get_layer(name).output for name in blocks])
-    x = images(4, graph.input_shape).astype(np.float32)
-    network = Network(graph, weights)
+    x = images(4, graph.input_shape)
+    network = Network(graph, weights, dtype="float64")
     run = network.forward(x, bn)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(start := tf.constant(x))
@@ -244,7 +243,7 @@ def test_backward_between_blocks(bn):
         signs = [tf.sign(tf.sin(1000 * value)) for value in maps]
     for i in range(1, len(blocks)):
         expected = tape.gradient(maps[i], maps[i - 1], output_gradients=signs[i])
-        close(network.input_gradients(run, signs[i], start=blocks[i], stop=blocks[i - 1]), expected, 1e-4)
+        close(network.input_gradients(run, signs[i], start=blocks[i], stop=blocks[i - 1]), expected)
 
 
 # The cache of kernels and XLA ----------------------------------------------------------------------------------------

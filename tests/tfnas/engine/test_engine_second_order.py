@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import float32
 from tests.engine_cases import CASES, CLASSES, COUNT, SLOW, Case, build, images, keras_model
 from tests.tfnas.engine.test_engine import close
 from tfnas.engine import Network, hessian_product, normalization, reference
@@ -32,16 +33,18 @@ def kernels_of(graph) -> dict[str, tuple[int, ...]]:
     return {f"{node.name}.kernel": dict(node.params)["kernel"] for node in graph.weight_nodes()}
 
 
-def gradients(network: Network, bn: str):
+def gradients(network: Network, bn: str, x: np.ndarray | None = None):
     """Forward pass and gradient of the mean cross-entropy."""
-    run = network.forward(images(), bn)
+    run = network.forward(images() if x is None else x, bn)
     probabilities = tf.nn.softmax(run.values[network.graph.output])
     cotangent = (probabilities - tf.one_hot(LABELS, CLASSES, dtype=network.dtype)) / COUNT
     return run, probabilities, network.gradients(run, cotangent, keep=True)
 
 
-def product_along(network: Network, bn: str, v: dict[str, np.ndarray], **options) -> dict[str, np.ndarray]:
-    run, probabilities, pulled = gradients(network, bn)
+def product_along(
+    network: Network, bn: str, v: dict[str, np.ndarray], x: np.ndarray | None = None, **options
+) -> dict[str, np.ndarray]:
+    run, probabilities, pulled = gradients(network, bn, x)
 
     def curvature(u):
         """The Hessian of the mean cross-entropy by the logits, times u: (diag p - p p') u / N."""
@@ -144,32 +147,41 @@ def test_one_op_projects_as_the_formulas_do(has_gamma):
     rng = np.random.default_rng(0)
     node = CASES["bn"].graph.by_name["op"]
     layer = Layer(node.op, node.attrs, (7, 6, 5), (), ((7, 6, 5),))
-    arrays = [3 + rng.standard_normal((4, 7, 6, 5)), *rng.standard_normal((3, 4, 7, 6, 5))]
-    gamma = rng.uniform(0.5, 1.5, 5)
-    found = []
-    for dtype, jit in (("float64", False), ("float32", True), ("float32", False)):
-        x, u, dy, dy_dot = (tf.constant(array, dtype) for array in arrays)
-        params = Params(gamma=tf.constant(gamma, dtype) if has_gamma else None)
+    maps = np.stack([3 + rng.standard_normal((4, 7, 6, 5)), *rng.standard_normal((3, 4, 7, 6, 5))]).astype(np.float32)
+    gammas = {"gamma": rng.uniform(0.5, 1.5, 5).astype(np.float32)} if has_gamma else {}
+
+    def project(gammas, maps, dtype="float64", jit=False):
+        x, u, dy, dy_dot = tf.constant(maps, dtype)
+        params = Params(**{key: tf.constant(value, dtype) for key, value in gammas.items()})
         stats = normalization.statistics(layer, params, x, "batch")
         norm = normalization.normalize(layer, params, x, stats, "batch", jit)
         assert norm.fused == (dtype == "float32" and not jit)
         (moved, x_u), (pulled, x_dy) = norm.project(u), norm.project(dy)
         bent, inner = norm.project_tangent(u, x_u, pulled, x_dy, dy_dot)
-        found.append([moved, x_u, pulled, x_dy, bent, inner])
         if dtype == "float64":
             close(inner, tf.reduce_sum(u * pulled + x * bent))
-    for expected, *actual in zip(*found, strict=True):
-        for value in actual:
-            assert value.shape == expected.shape
-            close(value, expected, 1e-5)
+        found = {"moved": moved, "x_u": x_u, "pulled": pulled, "x_dy": x_dy, "bent": bent, "inner": inner}
+        return {key: value.numpy() for key, value in found.items()}
+
+    expected = project(gammas, maps)
+    allowed = float32.allowed(float32.spread(project, gammas, maps), expected)
+    for jit in (True, False):
+        actual = project(gammas, maps, "float32", jit)
+        assert {key: value.shape for key, value in actual.items()} == {
+            key: value.shape for key, value in expected.items()
+        }
+        float32.check(actual, expected, allowed)
 
 
 @pytest.mark.parametrize("name", ["bn", "bn_of_vectors", "cell"])
 @pytest.mark.parametrize("bn", BN_MODES)
 def test_single_precision(name, bn):
-    case = CASES[name]
+    case, x = CASES[name], images().astype(np.float32)
     v = direction(case.graph)
-    expected = product_along(case.network, bn, v)
-    actual = product_along(Network(case.graph, case.weights), bn, v)
-    for key, value in expected.items():
-        close(actual[key], value, 2e-4)
+
+    def product(weights, x, dtype="float64"):
+        return product_along(Network(case.graph, weights, dtype=dtype), bn, v, x)
+
+    expected = product(case.weights, x)
+    allowed = float32.allowed(float32.spread(product, case.weights, x), expected)
+    float32.check(product(case.weights, x, "float32"), expected, allowed)

@@ -1,5 +1,6 @@
 """Plots: what is drawn, on what axis, and that no input breaks them."""
 
+import itertools
 import math
 import subprocess
 import sys
@@ -64,6 +65,43 @@ def test_scatter_axes_fit_the_scores(scored):
         np.testing.assert_allclose(offsets(axes)[:, 0], joined[name].rank())
     assert len(offsets(panel(figure, "partly"))) == NETWORKS // 2
     assert "no score" in panel(figure, "failed").texts[0].get_text()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [
+        (6e4, 1.2e5, ["60k", "80k", "100k", "120k"]),
+        (2e5, 1.3e6, ["500k", "1M"]),
+        (0.0, 2.3e7, ["0", "10M", "20M"]),
+        (1700.0, 2300.0, ["1800", "2000", "2200"]),
+        (1e20, 4e20, ["1", "2", "3", "4"]),  # and 1e20 at the end of the axis
+    ],
+)
+def test_few_ticks_that_can_be_read(low, high, told):
+    figure = matplotlib.figure.Figure()
+    axes = figure.subplots()
+    axes.plot([low, high], [0, 1])
+    axes.margins(0)
+    plots.few_ticks(axes.xaxis)
+    figure.draw_without_rendering()
+    shown = [
+        label.get_text()
+        for place, label in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+        if low <= place <= high
+    ]
+    assert [text.rstrip("0").rstrip(".") if "." in text else text for text in shown] == told
+
+
+def test_labels_of_small_panels_do_not_touch(scored):
+    joined, summary, params = scored
+    joined = joined.assign(plain=9e4 + 3e4 * joined["plain"], minus_inf=7e7 * (1 + joined["plain"]))
+    figure = plots.scatter_grid(joined, summary, size=params)
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        low, high = sorted(axes.get_xlim())
+        labels = zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+        boxes = [label.get_window_extent() for place, label in labels if low <= place <= high and label.get_text()]
+        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes)), axes.get_title()
 
 
 def test_scatter_titles_hold_the_coefficients_in_order(scored):

@@ -6,6 +6,7 @@ import pytest
 from tests.tfnas.evidence.cases import long
 from tfnas import evidence
 from tfnas.errors import InputError
+from tfnas.runs import records
 
 
 def test_wide_and_long_files_say_the_same(tmp_path):
@@ -59,6 +60,15 @@ def test_scores_of_other_settings_are_not_averaged():
     evidence.check_settings(frame.assign(proxy=["p", "q"]))
     with pytest.raises(InputError, match=r"p differ in width and cannot be averaged\. Received: 16, 8\. Drop the"):
         evidence.check_settings(frame, hint="Drop the {column}")
+
+
+@pytest.mark.parametrize("column", [name for name in records.KEY if name not in ("arch", "proxy", "seed", "repeat")])
+def test_every_setting_of_a_record_keeps_scores_apart(column):
+    values = ["{}", '{"bn_momentum": 0.9}'] if column == "options" else ["one", "other"]
+    frame = pd.DataFrame({"arch": ["a", "a"], "proxy": "p", "score": [1.0, 2.0], column: values})
+    with pytest.raises(InputError, match=f"p differ in {column} and cannot be averaged"):
+        evidence.check_settings(frame)
+    evidence.check_settings(frame.assign(**{column: values[0]}))
 
 
 def test_architectures_with_two_accuracies(tmp_path):

@@ -9,6 +9,7 @@ from scipy import stats
 from sklearn import metrics
 
 from tests.tfnas.evidence.cases import draw, order
+from tfnas import seeds
 from tfnas.evidence import statistics
 
 CORRELATIONS = [statistics.kendall, statistics.kendall_a, statistics.spearman, statistics.pearson]
@@ -89,9 +90,28 @@ def test_finding_the_best_against_plain_sorting(seed):
         )
 
 
-def test_ties_at_the_cut_keep_the_order_given():
+def test_ties_at_the_cut_keep_the_order_given_where_there_is_no_seed():
     assert statistics.discovered([1, 1, 1], [0.2, 0.9, 0.5], k=1) == 0.2
     assert statistics.regret([1, 1, 0], [0.2, 0.9, 0.5]) == pytest.approx(0.7)
+
+
+def test_a_seed_breaks_ties_at_random_and_nothing_but_ties():
+    truth = np.arange(20.0)
+    tied = np.r_[np.zeros(10), np.ones(10)]
+    found = [statistics.discovered(tied, truth, 1, seed=seed) for seed in range(400)]
+    assert set(found) == set(truth[10:])
+    # Each of ten once in ten: the mean of 400 draws, within five standard errors.
+    assert np.mean(found) == pytest.approx(14.5, abs=5 * np.std(truth[10:]) / 20)
+    assert found == [statistics.discovered(tied, truth, 1, seed=seed) for seed in range(400)]
+    regrets = {statistics.regret(tied, truth, seed=seed) for seed in range(400)}
+    assert regrets == set(19 - truth[10:])
+    # Both tied all over: the best by score and by truth are drawn by themselves, and one in ten is common.
+    ties = np.ones(20)
+    common = [statistics.common_ratio(ties, ties, 10, seed=seed) for seed in range(400)]
+    assert np.mean(common) == pytest.approx(0.1, abs=0.05)
+    score, truth = draw(0, ties=False)
+    for function in (statistics.discovered, statistics.precision_at_k):
+        assert function(score, truth, 7, seed=3) == function(score, truth, 7)
 
 
 def test_floor_of_a_percentage_is_that_of_exact_numbers():
@@ -120,8 +140,19 @@ def test_sign_flip(function):
     score, truth = draw(3)
     assert function(-score, truth) == pytest.approx(-function(score, truth))
     assert function(truth, score) == pytest.approx(function(score, truth))
-    assert function(truth, truth) == pytest.approx(1) or function is statistics.kendall_a
     assert 0.1 < function(score, truth) < 1
+
+
+@pytest.mark.parametrize("function", CORRELATIONS)
+def test_an_order_agrees_with_itself(function):
+    _, truth = draw(3)
+    p, q, _, _ = count_pairs(truth, truth)
+    assert q == 0
+    # Ties pull tau-a alone below 1.
+    expected = p / (40 * 39 / 2) if function is statistics.kendall_a else 1
+    assert function(truth, truth) == pytest.approx(expected)
+    untied = np.arange(9.0)
+    assert function(untied, untied) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("function", [*CORRELATIONS, *RANKED])
@@ -175,7 +206,8 @@ def test_discovered_subsets_against_a_loop():
     found = []
     for _ in range(6):
         rows = np.sort(rng.choice(50, 20, replace=False))
-        found.append(max(truth[rows][i] for i in order(score[rows])[:4]))
+        ties = statistics.tie_keys(20, seeds.derive_seed(3, len(found)))[0]
+        found.append(max(truth[rows][i] for i in order(score[rows], ties)[:4]))
     mean, error = statistics.discovered_subsets(score, truth, 4, size=20, subsets=6, seed=3)
     assert mean == pytest.approx(np.mean(found))
     assert error == pytest.approx(stats.sem(found))
@@ -190,6 +222,9 @@ def test_subsets_are_draws_without_replacement_in_the_order_of_the_input():
     assert len({tuple(row) for row in rows}) == 5
     assert (rows == statistics.subset_rows(30, 12, 5, seed=4)).all()
     assert (statistics.subset_rows(6, 6, 2, seed=0) == np.arange(6)).all()
+    # Every one of 30 is in two of five subsets: binomial counts, within five deviations.
+    often = np.bincount(statistics.subset_rows(30, 12, 2000, seed=1).ravel(), minlength=30)
+    assert often == pytest.approx(np.full(30, 800), abs=5 * (2000 * 0.4 * 0.6) ** 0.5)
 
 
 def test_mean_and_error_against_scipy():

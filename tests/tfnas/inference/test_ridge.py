@@ -232,6 +232,19 @@ def test_a_regulariser_below_rounding_fails_where_the_kernel_is_singular():
     assert ridge.from_kernels(np.eye(3), np.eye(3), [0, 1, 2], [0, 1, 2], 3, [1e-20]).accuracy == 1
 
 
+def test_directions_count_down_to_rounding():
+    """Diagonal kernels, whose solution is known: v / (v + c) of the target; below 16 units of rounding it is 0."""
+    y = fit_lib.targets([0, 1, 0], 2)
+    for small, counts in ((1e-6, True), (1e-11, True), (1e-13, True), (1e-17, False)):
+        k_tt = np.diag([1.0, small, 2.0])
+        fit = fit_kernel(k_tt, [0, 1, 0], 2)
+        eps = max(small, 1e-13)
+        shift = eps * (3 + small) / 3
+        (found,) = fit.predict([k_tt], [eps])
+        values = np.array([1.0, small * counts, 2.0])
+        np.testing.assert_allclose(found, (values / (values + shift))[:, None] * y, rtol=1e-9, atol=1e-15)
+
+
 def test_bad_input():
     train, val, train_labels, val_labels = draw("relu", 30, 10, classes=3)
     k_tt, k_vt = kernels(train, val)

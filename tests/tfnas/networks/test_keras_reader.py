@@ -1,14 +1,12 @@
 """Keras classifiers as layer graphs: the same outputs, and one line for what graphs cannot express."""
 
-import contextlib
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
 
-from tests.engine_cases import keras_model
+from tests.engine_cases import in_float64, keras_model
 from tests.tfnas.networks import cases
 from tfnas.errors import InputError
 from tfnas.networks.keras_model import to_keras
@@ -45,17 +43,6 @@ _MODELS = {
     "all_convolutional": lambda: _classifier(end=[layers.Conv2D(3, 8), layers.Flatten()]),
 }
 _LARGE = ("resnet50", "densenet")
-
-
-@contextlib.contextmanager
-def in_float64():
-    """Keras layers made here compute in float64."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float64")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 class TestFromKeras:

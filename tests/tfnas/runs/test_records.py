@@ -163,11 +163,7 @@ def foreign_files(folder, part):
     (folder / "part-0of1-90005.parquet").write_bytes(
         whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :]
     )
-    return [
-        "foreign.parquet",
-        *(f"part-0of1-9000{i}.parquet" for i in (0, 1, 2, 4, 5)),
-        "part-0of1-90003.parquet.123.tmp",
-    ]
+    return ["foreign.parquet", *(f"part-0of1-9000{i}.parquet" for i in (0, 1, 2, 4, 5))]
 
 
 def test_torn_and_foreign_files_are_named_skipped_and_kept(tmp_path):

@@ -18,7 +18,7 @@ def make(**changes):
         }
     )
     fields = {
-        "units": {"accuracy": "percent", "params": "1"},
+        "units": {"accuracy": "percent", "params": "count"},
         "provenance": "made for a test",
         "space": "nasbench201",
         "facts": {"dataset": "digits"},

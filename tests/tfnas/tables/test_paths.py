@@ -23,7 +23,7 @@ def test_folder_and_unknown_kind(tmp_path):
     with pytest.raises(InputError, match="folder"):
         tables.load(tmp_path)
     (tmp_path / "table.xlsx").write_text("x")
-    with pytest.raises(InputError, match=r"\.csv or \.parquet"):
+    with pytest.raises(InputError, match=r"\.csv, \.tsv or \.parquet"):
         tables.load(tmp_path / "table.xlsx")
 
 

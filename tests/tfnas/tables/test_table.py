@@ -150,7 +150,11 @@ def test_files_whose_columns_cannot_be_read(tmp_path, look):
     tables.write(make(), torn)
     torn.write_bytes(torn.read_bytes()[:-1])
     (tmp_path / "table.xlsx").write_text("x")
-    for name, message in (("torn.parquet", "Cannot read"), ("table.xlsx", r"\.csv or"), ("none.csv", "No such table")):
+    for name, message in (
+        ("torn.parquet", "Cannot read"),
+        ("table.xlsx", r"\.csv, \.tsv"),
+        ("none.csv", "No such table"),
+    ):
         with pytest.raises(InputError, match=message) as error:
             look(tmp_path / name)
         assert name in one_line(error)

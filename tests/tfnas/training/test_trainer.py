@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import engine_cases, float32
 from tfnas import data, seeds, training
 from tfnas.errors import InputError
 from tfnas.networks import keras_model, weights
@@ -65,20 +66,25 @@ def test_steps_equal_a_hand_written_update(changes):
     # One batch is the whole data: the order of the examples cannot matter.
     images, labels = random_data(8)
     model = linear_model()
-    values = [weight.astype(np.float64) for weight in model.get_weights()]
-    velocity = [np.zeros_like(value) for value in values]
-    losses = []
-    for _ in range(recipe.epochs):
-        loss, *gradients = softmax_gradient(*values, images, labels, recipe.label_smoothing)
-        losses.append(loss)
-        for i, gradient in enumerate(gradients):
-            gradient = gradient + recipe.weight_decay * values[i]
-            velocity[i] = recipe.momentum * velocity[i] + gradient
-            values[i] = values[i] - recipe.learning_rate * (gradient + recipe.momentum * velocity[i])
+    initial = model.get_weights()
+
+    def by_hand(values, images):
+        values = [np.array(value) for value in values]
+        velocity = [np.zeros_like(value) for value in values]
+        losses = []
+        for _ in range(recipe.epochs):
+            loss, *gradients = softmax_gradient(*values, images, labels, recipe.label_smoothing)
+            losses.append(loss)
+            for i, gradient in enumerate(gradients):
+                gradient = gradient + recipe.weight_decay * values[i]
+                velocity[i] = recipe.momentum * velocity[i] + gradient
+                values[i] = values[i] - recipe.learning_rate * (gradient + recipe.momentum * velocity[i])
+        return {"kernel": values[0], "bias": values[1], "losses": losses}
+
     found = list(training.Trainer(model, recipe).run((images, labels)))
-    for value, expected in zip(model.get_weights(), values, strict=True):
-        np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose([epoch.train_loss for epoch in found], losses, rtol=1e-5)
+    kernel, bias = model.get_weights()
+    received = {"kernel": kernel, "bias": bias, "losses": [epoch.train_loss for epoch in found]}
+    check_float32(received, by_hand, initial, images)
     assert [epoch.epoch for epoch in found] == [1, 2, 3]
 
 
@@ -87,23 +93,34 @@ def test_steps_equal_a_plain_loop_with_batch_normalisation(digits):
     images, labels = (array[:192] for array in digits[0])
     model, initial = small_model()
     list(training.Trainer(model, recipe).run((images, labels), seed=3))
-    trained = model.get_weights()
 
-    training.assign(model, initial)
+    plain = engine_cases.keras_model(small_graph(), initial)
+    cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype="float64")
     order = np.random.default_rng(seeds.derive_seed(3, "epoch", 0)).permutation(192).reshape(3, 64)
-    velocity = [tf.zeros_like(variable) for variable in model.trainable_variables]
-    for step, rate in zip(order, recipe.rates(0, 3), strict=True):
-        with tf.GradientTape() as tape:
-            logits = model(images[step], training=True)
-            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(labels[step], logits)
-            loss += 0.5 * recipe.weight_decay * sum(tf.reduce_sum(v.value**2) for v in model.trainable_variables)
-        gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
-        for i, variable in enumerate(model.trainable_variables):
-            velocity[i] = recipe.momentum * velocity[i] + gradients[i]
-            variable.assign(variable - rate * (gradients[i] + recipe.momentum * velocity[i]))
-    assert not np.allclose(trained[0], initial["conv.kernel"])
-    for value, expected in zip(trained, model.get_weights(), strict=True):
-        np.testing.assert_allclose(value, expected, rtol=2e-4, atol=1e-5)
+
+    def by_plain_loop(weights, images):
+        training.assign(plain, weights)
+        velocity = [tf.zeros_like(variable) for variable in plain.trainable_variables]
+        for step, rate in zip(order, recipe.rates(0, 3), strict=True):
+            with tf.GradientTape() as tape:
+                loss = cross_entropy(labels[step], plain(images[step], training=True))
+                loss += 0.5 * recipe.weight_decay * sum(tf.reduce_sum(v.value**2) for v in plain.trainable_variables)
+            gradients = tape.gradient(loss, [variable.value for variable in plain.trainable_variables])
+            for i, variable in enumerate(plain.trainable_variables):
+                velocity[i] = recipe.momentum * velocity[i] + gradients[i]
+                variable.assign(variable - rate * (gradients[i] + recipe.momentum * velocity[i]))
+        return {variable.path: variable.numpy() for variable in plain.weights}
+
+    received = {variable.path: variable.numpy() for variable in model.weights}
+    assert not np.allclose(received["conv/kernel"], initial["conv.kernel"])
+    check_float32(received, by_plain_loop, initial, images)
+
+
+def check_float32(received, compute, initial, images):
+    """Results of training in float32 against those of a computation in float64 from the same weights and images."""
+    widened = keras.tree.map_structure(np.float64, (initial, images))
+    expected = compute(*widened)
+    float32.check(received, expected, float32.allowed(float32.spread(compute, initial, images), expected))
 
 
 def test_training_learns_the_digits(digits):
@@ -181,3 +198,32 @@ def test_batches_are_augmented_by_the_recipe(monkeypatch):
     recipe = dataclasses.replace(PLAIN, flip=True, crop=2)
     training.Trainer(linear_model(), recipe, black=[1.5])
     assert seen == [((8, 2, 2, 1), {"flip": True, "crop": 2, "black": [1.5]})]
+
+
+def test_every_epoch_has_an_order_and_every_step_an_augmentation_of_its_own(monkeypatch):
+    """Noted while training, step by step: what is augmented and with which draw. Image i is all i."""
+    seen, drawn = [], []
+
+    def augment(images, draw, **options):
+        note = lambda batch, numbers: (seen.append(batch[:, 0, 0, 0].copy()), drawn.append(tuple(numbers)))  # noqa: E731
+        tf.numpy_function(lambda *arrays: note(*arrays) and np.int32(0), [images, draw], tf.int32)
+        return images
+
+    monkeypatch.setattr(trainer_lib, "flip_and_crop", augment)
+    images = np.ones((26, 2, 2, 1), np.float32) * np.arange(26, dtype=np.float32)[:, None, None, None]
+    trainer = training.Trainer(linear_model(), dataclasses.replace(PLAIN, learning_rate=1e-9))
+    runs = []
+    for seed in (1, 1, 2):
+        seen.clear()
+        drawn.clear()
+        list(trainer.run((images, np.zeros(26, np.int32)), seed=seed))
+        runs.append((np.reshape(seen, (3, 24)).astype(int).tolist(), list(drawn)))
+    (orders, draws), again, (others, other_draws) = runs
+    for order in orders:
+        assert len(set(order)) == 24, "an epoch has every example once, but for what fills no batch"
+        assert order != sorted(order)
+    assert len(set(map(tuple, orders + others))) == 6
+    assert len(set(map(frozenset, orders))) > 1, "not always the same ones are left out"
+    assert len(draws) == 9
+    assert len(set(draws + other_draws)) == 18
+    assert again == (orders, draws)

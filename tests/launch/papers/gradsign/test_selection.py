@@ -51,6 +51,13 @@ def test_random_is_the_mean_of_the_pool_and_so_is_a_proxy_without_scores(pool):
     assert rows["naswot", "cifar10"]["left_out"] == 40
 
 
+def test_of_equal_scores_chance_takes_one_and_no_order_of_the_file():
+    truth = pd.DataFrame({"cifar10": np.arange(40.0)}, [f"a{i}" for i in range(40)])
+    rows = rows_of(truth, dict.fromkeys(TABLE.jobs.proxies, np.ones(40)), runs=4000)
+    # The mean of all, within five standard errors; the first or the last of the file would give 3.7 or 35.3.
+    assert rows["gradsign", "cifar10"]["ours"] == pytest.approx(19.5, abs=5 * truth["cifar10"].std() / 4000**0.5)
+
+
 def test_best_of_n_has_the_expected_distribution(pool):
     """Mean of the maximum of n of m without replacement, from the ranks: P(max is rank k) = C(k-1, n-1) / C(m, n)."""
     truth, scores = pool

@@ -59,9 +59,9 @@ def one(rows, measure, metric=None, **columns):
     return rows.iloc[0]
 
 
-def write_records(folder, table, columns, *, drop=(), **changes):
+def write_records(folder, table, columns, *, drop=(), settings=None, **changes):
     """Records as launch.nngp writes them; `columns` gives fractions by what they were computed with."""
-    options = {"classes": 10, "input_shape": (32, 32, 3), "regularizers": [0.1] * 20}
+    options = {"classes": 10, "input_shape": (32, 32, 3), "regularizers": [0.1] * 20} | (settings or {})
     common = {"space": "nasbench101", "dataset": "cifar10", "init": "tensorflow", **NETWORK} | changes
     written = []
     for place, arch in enumerate(table.index):

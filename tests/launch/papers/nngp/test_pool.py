@@ -1,11 +1,13 @@
 """From records to the pool of networks that a figure is about."""
 
+import itertools
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import spaces
 from launch.papers.base import Inputs
 from launch.papers.nngp import pool
 from launch.papers.nngp.metrics import InferenceKey
@@ -66,9 +68,36 @@ def test_scores_and_table_are_of_the_same_networks_in_one_order(tmp_path, table)
     assert found.table.index.tolist() == found.scores.index.tolist() == sorted(written.index)
     assert found.table["truth"].to_dict() == written["truth"].to_dict()
     assert found.scores[key()].to_dict() == pytest.approx(dict(zip(ARCHS, np.linspace(10, 90, 9), strict=False)))
-    assert found.context.flops == pytest.approx(2 * written["flops"].mean())
+    # Of the published size: the paper's own mean over the whole space.
+    assert found.context.flops == 2.51e9
+    assert "F is the paper's mean over the whole space, 2.51 GFLOP, and not the mean over the 9 scored" in notes[0]
     assert (found.context.features, found.context.seed, found.context.classes) == (512, 3, 10)
     assert [note.split(":")[0] for note in notes] == ["cost"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "settings"),
+    [
+        ({"width": 64}, {}),
+        ({"depth": 1}, {}),
+        ({}, {"classes": 100}),
+        ({}, {"input_shape": (16, 16, 3)}),
+        ({"space": "nasbench201", "width": 16, "depth": 5, "flavour": "tiny"}, {}),
+    ],
+)
+def test_networks_of_another_size_or_space_cost_their_own_mean(tmp_path, table, changed, settings):
+    written = table[:3]
+    write_records(tmp_path, written, {key(): [0.1, 0.2, 0.3]}, settings=settings, **changed)
+    given = {}
+    if "space" in changed:
+        given["space"] = spaces.get("nasbench201")
+        archs = list(map(str, itertools.islice(given["space"].enumerate(), 3)))
+        frame = records.read(tmp_path).replace({"arch": dict(zip(written.index, archs, strict=True))})
+        written = written.set_axis(archs)
+        given["records"] = frame
+    found, notes = pool.gather(inputs_of(written, tmp_path, **given))
+    assert found.context.flops == pytest.approx(2 * written["flops"].mean())
+    assert notes[0].startswith(f"cost: F is the mean over the 3 scored networks, {found.context.flops / 1e9:.4g} GFLOP")
 
 
 def test_networks_without_a_score_are_told(tmp_path, table):

@@ -1,0 +1,100 @@
+"""Bugs planted on purpose, one at a time: which of them the tests notice.
+
+    python -m benchmarks.mutation                       # all; most of an hour on 2 cores
+    python -m benchmarks.mutation --only=seed,split     # those with one of these words in what they are
+    python -m benchmarks.mutation --first=20 --count=10
+
+The list is mutations.json beside this file: for each bug the file, the text that is replaced, the text planted, what it
+is in one line, and the tests that should notice. The tree is copied to a temporary folder, so the working tree stays as
+it is. "noticed" is a failed test; "survived" is a bug that all named tests pass with; "broken" is anything else, such
+as tests that cannot be collected. The exit code is 1 unless all are noticed. A bug found in use belongs on the list,
+with the test that now notices it.
+"""
+
+import collections
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+from absl import app, flags
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+LIST = pathlib.Path(__file__).with_name("mutations.json")
+
+ONLY = flags.DEFINE_list("only", [], "take the bugs that have one of these in their description or file")
+FIRST = flags.DEFINE_integer("first", 0, "index of the first bug taken")
+COUNT = flags.DEFINE_integer("count", 0, "how many are taken (0: all)", lower_bound=0)
+
+_FOLDERS = ("benchmarks", "docs", "launch", "proxies", "spaces", "tests", "tfnas")
+_ENDS = {0: "survived", 1: "noticed"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutation:
+    """One bug to plant.
+
+    Attributes:
+        file: relative to the root.
+        old: text that occurs once in it.
+        new: what is planted there.
+        what: the bug, in one line.
+        tests: arguments of pytest: files or single tests that should notice.
+    """
+
+    file: str
+    old: str
+    new: str
+    what: str
+    tests: tuple[str, ...]
+
+
+def read() -> list[Mutation]:
+    """The list."""
+    return [Mutation(**entry | {"tests": tuple(entry["tests"])}) for entry in json.loads(LIST.read_text())]
+
+
+def plant(mutation: Mutation, tree: pathlib.Path) -> str:
+    """What the named tests make of one bug: "noticed", "survived" or "broken". The tree is as before afterwards."""
+    path = tree / mutation.file
+    whole = path.read_text()
+    if whole.count(mutation.old) != 1:
+        return "broken"
+    path.write_text(whole.replace(mutation.old, mutation.new))
+    try:
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *mutation.tests]
+        shared = os.environ.get("TFNAS_SHARED", str(ROOT.parent / "shared"))
+        environment = os.environ | {"PYTHONPATH": str(tree), "TFNAS_SHARED": shared, "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
+    finally:
+        path.write_text(whole)
+    return _ENDS.get(done.returncode, "broken")
+
+
+def main(_: list[str]) -> None:
+    chosen = [m for m in read() if not ONLY.value or any(word in f"{m.what} {m.file}" for word in ONLY.value)]
+    chosen = chosen[FIRST.value :][: COUNT.value or None]
+    ends: collections.Counter[str] = collections.Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        tree = pathlib.Path(folder)
+        for name in _FOLDERS:
+            shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for path in ROOT.glob("*.*"):
+            if path.is_file():
+                shutil.copy(path, tree)
+        for mutation in chosen:
+            start = time.perf_counter()
+            end = plant(mutation, tree)
+            ends[end] += 1
+            print(f"{end:8}  {time.perf_counter() - start:4.0f} s  {mutation.file}: {mutation.what}", flush=True)
+    print(f"{ends['noticed']} of {len(chosen)} noticed, {ends['survived']} survived, {ends['broken']} broken")
+    sys.exit(ends["noticed"] < len(chosen))
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,114 @@
+"""Keys of records: one setting at a time, whatever could change a score makes another record, and nothing else does."""
+
+import dataclasses
+
+import pytest
+
+from launch.flags.inference import Inference
+from launch.flags.scoring import Scoring
+from launch.flags.training import Training
+from launch.jobs.inference import InferenceJob
+from launch.jobs.scores import ScoreJob
+from launch.jobs.training import TrainJob
+
+NOTHING, EVERY = (), None
+NETWORK = {
+    "space": ("nasbench101", EVERY),
+    "dataset": ("cifar10", EVERY),
+    "data_dir": ("elsewhere", NOTHING),
+    "seed": (1, EVERY),
+    "init": ("xavier", EVERY),
+    "width": (8, EVERY),
+    "depth": (2, EVERY),
+    "flavour": ("zcnas", EVERY),
+}
+# Job, settings, and by setting another value with the records of which it makes others.
+JOBS = {
+    "scores": (
+        ScoreJob,
+        Scoring(dataset="synthetic", width=4, depth=1, proxies=("gradsign", "fnorm", "zen", "synflow"), batch_size=8),
+        NETWORK
+        | {
+            "split": ("test", EVERY),
+            "proxies": (("gradsign", "fnorm", "zen", "synflow", "ncn"), ("ncn",)),
+            "batch_size": (9, EVERY),
+            "repeats": (2, NOTHING),
+            "bn": ("inference", ("gradsign", "fnorm")),
+            "ntk_batch_size": (4, ("fnorm",)),
+            "ntk_logits": ("trace", ("fnorm",)),
+            "ntk_params": ("all", ("fnorm",)),
+            "prescribed_init": (False, ("zen",)),
+            "noise_repeats": (3, ("zen",)),
+            "synflow_kept_bn": (("reduction",), ("synflow",)),
+            "dtype": ("float64", ("gradsign", "fnorm", "zen", "synflow")),
+        },
+    ),
+    "inference": (
+        InferenceJob,
+        Inference(dataset="synthetic", width=4, depth=1, n_train=(10,), n_val=(20,), ensemble=(1, 2)),
+        NETWORK
+        | {
+            "n_train": ((20,), ("nngp_20_20_1", "nngp_20_20_2")),
+            "n_val": ((30,), ("nngp_10_30_1", "nngp_10_30_2")),
+            "ensemble": ((2, 3), ("nngp_10_20_3",)),
+            "train_split": ("train", ("nngp_10_20_1", "nngp_10_20_2")),
+            "val_split": ("test", ("nngp_10_20_1", "nngp_10_20_2")),
+            "regularizers": ((0.1, 1.0), ("nngp_10_20_1", "nngp_10_20_2")),
+            "kernel": ("ntk", ("ntk_10_20_1", "ntk_10_20_2")),
+            "bn_momentum": (0.0, ("nngp_10_20_1", "nngp_10_20_2")),
+            "bn_batch": (50, EVERY),
+            "block_size": (7, NOTHING),
+            "strategy": ("mirrored", NOTHING),
+            "dtype": ("float64", ("nngp_10_20_1", "nngp_10_20_2")),
+            "kernels": ("folder", NOTHING),
+            "labels": (5, EVERY),
+        },
+    ),
+    "training": (
+        TrainJob,
+        Training(dataset="synthetic", width=4, depth=1, train_split="train[:50%]", val_split="train[50%:]"),
+        NETWORK
+        | {
+            "train_split": ("train[:40%]", EVERY),
+            "val_split": ("train[60%:]", ("val_accuracy",)),
+            "test_split": ("test[:50%]", ("test_accuracy",)),
+            "repeats": (2, NOTHING),
+            "epochs": (2, EVERY),
+            "batch_size": (16, EVERY),
+            "learning_rate": (0.2, EVERY),
+            "schedule": ("constant", EVERY),
+            "momentum": (0.8, EVERY),
+            "weight_decay": (0.1, EVERY),
+            "label_smoothing": (0.1, EVERY),
+            "flip": (False, EVERY),
+            "crop": (2, EVERY),
+        },
+    ),
+}
+
+
+def keys(job, settings):
+    """The name of the proxy by the key of each record of one architecture."""
+    (task, *_) = job(settings).tasks(["arch"])
+    return {task.fill(blank).key: blank.proxy for blank in task.blanks}
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_every_setting_is_looked_at(name):
+    _, settings, changes = JOBS[name]
+    assert set(changes) == {field.name for field in dataclasses.fields(settings)}
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"), [(name, setting) for name, (*_, changes) in JOBS.items() for setting in changes]
+)
+def test_one_setting_at_a_time(name, setting):
+    job, settings, changes = JOBS[name]
+    value, expected = changes[setting]
+    before = keys(job, settings)
+    other = dataclasses.replace(settings, **{setting: value})
+    after = keys(job, other)
+    assert getattr(settings, setting) != value
+    assert len(after) == len(job(other).blanks())
+    new = [proxy for key, proxy in after.items() if key not in before]
+    assert sorted(new) == sorted(after.values() if expected is EVERY else expected)
