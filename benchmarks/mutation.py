@@ -7,7 +7,7 @@
 The list is mutations.json beside this file: for each bug the file, the text that is replaced, the text planted, what it
 is in one line, and the tests that should notice. The tree is copied to a temporary folder, so the working tree stays as
 it is. "noticed" is a failed test; "survived" is a bug that all named tests pass with; "broken" is anything else, such
-as tests that cannot be collected or take too long. The exit code is 1 unless all are noticed. A bug found in use belongs
+as tests that cannot be collected or take long. The exit code is 1 unless all are noticed. A bug found in use belongs
 on the list, with the test that now notices it.
 """
 
