@@ -100,12 +100,17 @@ def evaluate(
 
 
 def _outcome(entry: Proxy, subject: Any, options: Options) -> Outcome:
+    from tfnas.engine import loses_images
+
     start = time.perf_counter()
     subject.bn = bn = entry.mode(options)
 
     def outcome(value: float, status: str, message: str = "") -> Outcome:
         return Outcome(value, status, message, time.perf_counter() - start, bn)
 
+    if bn == "example" and entry.subject == "network" and loses_images(subject.graph):
+        reason = "batch normalisation by each example alone leaves nothing of maps of one pixel"
+        return outcome(math.nan, "nan", f"{reason}; larger images or bn=inference give a score")
     try:
         value = float(entry.compute(subject))
     except Exception as error:  # whatever breaks one score must not take the sweep down

@@ -10,6 +10,8 @@ Importing this package needs no TensorFlow; building a model does.
 
 from spaces import importers
 from spaces.base import Architecture, NetworkConfig, Sizes, Space
+from spaces.mobile.mnas import accel
+from spaces.mobile.mnas.space import Mnas
 from spaces.nasbench101 import published as nasbench101_published
 from spaces.nasbench101.space import NASBench101
 from spaces.nasbench201.size import NASBench201Size
@@ -29,9 +31,10 @@ __all__ = [
     "register",
 ]
 
+register(Mnas())
 register(NASBench101())
 register(NASBench201())
 register(NASBench201Size())
 
-for _importer in (importers.COLUMNS, *nasbench101_published.IMPORTERS):
+for _importer in (importers.COLUMNS, *accel.IMPORTERS, *nasbench101_published.IMPORTERS):
     importers.register(_importer)

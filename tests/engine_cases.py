@@ -125,14 +125,14 @@ def _plain(op: str, *args, **options) -> Body:
     return lambda b, x: getattr(b, op)("op", x, *args, **options)
 
 
-def _dilated_by_hand(depthwise: bool, padding: str, groups: int = 1) -> Body:
+def _dilated_by_hand(depthwise: bool, padding: str, groups: int = 1, multiplier: int = 1) -> Body:
     """Strides 2 and dilation 2 of a 3x3 window, which Keras lacks: pad, filter at stride 1, subsample."""
 
     def body(b: GraphBuilder, x: str) -> str:
         if padding == "same":  # 4 = ceil(7 / 2) rows need 3 * 2 + 5 pixels, 3 columns need 2 * 2 + 5
             x = b.pad("op_pad", x, (2, 2, 1, 2))
         if depthwise:
-            x = b.depthwise_conv("op", x, 3, dilation=2, padding="valid")
+            x = b.depthwise_conv("op", x, 3, dilation=2, padding="valid", multiplier=multiplier)
         else:
             x = b.conv("op", x, CHANNELS, 3, dilation=2, padding="valid", groups=groups)
         return b.subsample("op_subsample", x, 2)
@@ -212,6 +212,9 @@ _BODIES: dict[str, Body] = {
     "conv_groups_dilated": _conv(3, groups=2, dilation=2),
     "depthwise_3x3_bias": _depthwise(3, use_bias=True),
     "depthwise_1x3_valid": _depthwise((1, 3), padding="valid"),
+    "depthwise_multiplier_3_bias": _depthwise(3, multiplier=3, use_bias=True),
+    "depthwise_multiplier_2_stride_2": _depthwise(5, multiplier=2, strides=2),
+    "depthwise_multiplier_2_dilated": _depthwise(3, multiplier=2, dilation=2, padding="valid"),
     "depthwise_stride_2": _depthwise(3, strides=2),
     "depthwise_5x5_stride_2_valid": _depthwise(5, strides=2, padding="valid"),
     "depthwise_dilated": _depthwise(3, dilation=2),
@@ -256,6 +259,12 @@ _FOR_KERAS: dict[str, tuple[Body, Body]] = {
         _dilated_by_hand(False, "same", groups=2),
     ),
     "depthwise_dilated_stride_2": (_depthwise(3, strides=2, dilation=2), _dilated_by_hand(True, "same")),
+    "depthwise_multiplier_2_dilated_stride_2": (
+        _depthwise(3, strides=2, dilation=2, multiplier=2),
+        _dilated_by_hand(True, "same", multiplier=2),
+    ),
+    # Keras' own drops values in training.
+    "dropout": (_plain("dropout", 0.5), _plain("identity")),
     "depthwise_dilated_stride_2_valid": (
         _depthwise(3, strides=2, dilation=2, padding="valid"),
         _dilated_by_hand(True, "valid"),
@@ -275,6 +284,7 @@ SLOW = frozenset(
         "conv_dilated_stride_2_valid",
         "depthwise_1x3_valid",
         "depthwise_dilated_stride_2_valid",
+        "depthwise_multiplier_2_dilated",
         "max_pool_2_2_same",
         "avg_pool_2_1_same",
         "avg_pool_2_2_same",

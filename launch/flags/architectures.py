@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from spaces.base import Space
 
 
+MOST = 1_000_000  # architectures that can be asked for at once
+
+
 @dataclasses.dataclass(frozen=True)
 class Architectures:
     """A sample, a file of architectures, or all of a space."""
@@ -42,6 +45,11 @@ class Architectures:
         if self.all == (self.archs is not None or self.num_archs is not None):
             raise InputError("Which architectures? Give --num_archs=N, --archs=FILE, both (N of the file) or --all")
         if self.all:
+            if space.size > MOST:
+                raise InputError(
+                    f"--all is for spaces of up to {MOST} architectures. Received: {space.name}, which has "
+                    f"{space.size}. Give --num_archs=N or --archs=FILE"
+                )
             return [str(arch) for arch in space.enumerate()]
         if self.archs is None:
             return sample_architectures(space, self.num_archs, seed)

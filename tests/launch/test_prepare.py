@@ -290,11 +290,11 @@ def test_bad_graphs_are_one_line(tmp_path, graphs, capsys, changes, message):
         (["--table=a.csv", "--out=t.parquet"], "need --provenance: where the numbers come from, in words"),
         (
             ["--table=a.npz", "--out=t.parquet", "--provenance=x"],
-            "Received: a.npz. Formats: columns, nasbench101_",
+            "Received: a.npz. Formats: accel_nasbench, columns, ",
         ),
         (
             ["--table=a.csv", "--out=t.parquet", "--format=b"],
-            "Unknown format. Received: 'b'. Allowed: columns, nas",
+            "Unknown format. Received: 'b'. Allowed: accel_nasbench, columns, ",
         ),
         (["--table=/nowhere/a.csv", "--out=t.parquet", "--provenance=x"], "No such table: /nowhere/a.csv"),
         (["--table=a.csv", "--out=t.parquet", "--provenance=x", "--space=nasbench999"], "Received: 'nasbench999'"),

@@ -10,6 +10,7 @@ import pytest
 import spaces
 from spaces import importers
 from spaces.importers import Importer, Options
+from spaces.mobile.mnas import accel
 from spaces.nasbench101.cells import to_bits
 from spaces.nasbench101.published import GRAPH_COLUMNS
 from tests import nasbench101_cases
@@ -17,6 +18,7 @@ from tfnas import tables
 from tfnas.errors import InputError
 
 SPACE = spaces.get("nasbench101")
+MNAS = spaces.get("mnas")
 
 
 def _columns(folder):
@@ -38,6 +40,20 @@ def _tfrecord(folder):
     return folder / "a.tfrecord", list(dict.fromkeys(str(run.cell) for run in runs)), {"sha256": digest}
 
 
+def _accel(folder):
+    blocks = [[(6 - 2 * (i == j), 3, 1, i != j) for j in range(7)] for i in range(4)]
+    archs = [accel.architecture(each) for each in blocks]
+    frame = pd.DataFrame([np.ravel(each) for each in blocks], columns=list(accel.COLUMNS))
+    graphs = [MNAS.layer_graph(arch) for arch in archs]
+    frame = frame.assign(
+        val_top1=[61.5, 62, 63, 64],
+        params=[graph.count_params() / 1e6 for graph in graphs],
+        macs=[accel.macs(graph) / 1e6 for graph in graphs],
+    )
+    frame.to_parquet(folder / "a.parquet")
+    return folder / "a.parquet", list(map(str, archs)), {}
+
+
 @dataclasses.dataclass(frozen=True)
 class _Case:
     """What the tests need to know of a format.
@@ -45,13 +61,16 @@ class _Case:
     Attributes:
         make: folder -> (a small file of the format in it, its architectures, the options to read it with).
         column: a column of the file.
+        space: whose architectures they are.
     """
 
     make: Callable
     column: str = "top1"
+    space: spaces.Space = SPACE
 
 
 _CASES = {
+    "accel_nasbench": _Case(_accel, "val_top1", MNAS),
     "columns": _Case(_columns),
     "nasbench101_graphs": _Case(_graphs),
     "nasbench101_tfrecord": _Case(_tfrecord, "test_108"),
@@ -101,14 +120,14 @@ class TestEveryImporter:
     def test_recognises_its_file(self, name, made):
         path, _, options = made
         assert importers.find(path, Options(**options)).name == name
-        assert importers.find(path, Options(**options, space=SPACE.name)).name == name
+        assert importers.find(path, Options(**options, space=_CASES[name].space.name)).name == name
         assert importers.find(path, Options(**options), name).name == name
 
     def test_reads_a_table_of_the_common_form(self, name, made, tmp_path):
         path, archs, options = made
         table = importers.read(path, Options(**options))
         assert sorted(table.frame["arch"]) == sorted(archs)
-        assert table.space == SPACE.name
+        assert table.space == _CASES[name].space.name
         assert table.provenance
         tables.write(table, tmp_path / "out.parquet")
         back = tables.read(tmp_path / "out.parquet")

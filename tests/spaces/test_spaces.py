@@ -35,7 +35,48 @@ class _Case:
     residual: bool = True
 
 
+_BLOCKS = (
+    "r1_k3_s11_e1_i32_o16_noskip",
+    "r2_k3_s22_e6_i16_o24",
+    "r3_k5_s22_e3_i24_o40_se0.25",
+    "r4_k3_s22_e6_i40_o80",
+    "r2_k3_s11_e6_i80_o112_se0.25",
+    "r3_k5_s22_e6_i112_o160_se0.25",
+    "r1_k3_s11_e6_i160_o320",
+)
+
+
+def _mnas(*blocks: str) -> str:
+    """MnasNet-A1 with its first blocks replaced."""
+    return "|".join([*blocks, *_BLOCKS[len(blocks) :]])
+
+
 _CASES = {
+    "mnas": _Case(
+        {"width": 8},
+        {
+            "": "1 blocks instead of 7",
+            "|".join(_BLOCKS[:6]): "6 blocks instead of 7",
+            _mnas(""): "block 1 has '', which is no token",
+            _mnas("r1_k3_s11_e1_i32"): "block 1 does not tell its outputs ('o')",
+            _mnas("r1_k3_s1_e1_i32_o16"): "the strides of block 1 are s11 or s22, not 's1'",
+            _mnas("r1_k3_s12_e1_i32_o16"): "the strides of block 1 are s11 or s22, not 's12'",
+            _mnas("r1_k3_s11_s22_e1_i32_o16"): "block 1 tells its strides twice",
+            _mnas("r0_k3_s11_e1_i32_o16"): "the layers of block 1 must be a number of 1 or more, not 'r0'",
+            _mnas("r01_k3_s11_e1_i32_o16"): "not 'r01'",
+            _mnas("r1.5_k3_s11_e1_i32_o16"): "not 'r1.5'",
+            _mnas("r1_k4_s11_e1_i32_o16"): "the kernel of block 1 is 3, 5, 7, not 4",
+            _mnas("r1_k3_s11_e0_i32_o16"): "the expansion of block 1 must be a number of 1 or more, not 'e0'",
+            _mnas("r1_k3_s11_e1_i32_o16_se1.25"): "ratio of block 1 lies above 0 and not above 1",
+            _mnas("r1_k3_s11_e1_i32_o16_se0"): "not 'se0'",
+            _mnas("r1_k3_s11_e1_i32_o16_se0.00001"): "four decimals at most, not 'se0.00001'",
+            _mnas("r1_k3_s11_e1_i32_o16_skip"): "block 1 has 'skip', which is no token",
+            _mnas("r1_k3_s11_e1_i32_o16_noskip_poolskip"): "block 1 tells its skip twice",
+            _mnas("r1_k3_s11_e1_i32_o\u0661"): "block 1 has 'o\u0661', which is no token",
+            _mnas("r1_k3_s11_e6_i32_o16_conv"): "block 1 is of regular convolutions, which need e1, not 'e6'",
+            _mnas("r1_k3_s11_e1_i32_o24"): "block 2 reads 16 channels, but block 1 gives 24",
+        },
+    ),
     "nasbench101": _Case(
         {"width": 8, "depth": 1},
         {
@@ -226,7 +267,8 @@ class TestViews:
 class TestNetworks:
     def test_models_of_every_flavour(self, space, samples, tiny):
         x = np.random.default_rng(0).standard_normal((2, *_IMAGE["input_shape"])).astype(np.float32)
-        for flavour, arch in itertools.product(space.flavours, samples[:3]):
+        first, *others = space.flavours
+        for flavour, arch in [*itertools.product([first], samples[:3]), *((flavour, samples[3]) for flavour in others)]:
             graph = space.layer_graph(arch, flavour=flavour, **tiny)
             model = space.build(arch, flavour=flavour, **tiny)
             assert sum(int(np.prod(v.shape)) for v in model.trainable_variables) == graph.count_params()

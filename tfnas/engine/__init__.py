@@ -45,7 +45,7 @@ from tfnas.engine.hessian import hessian_product
 from tfnas.engine.kernels import cache_size
 from tfnas.engine.network import Forward, Gradients, Network
 from tfnas.engine.ntk import block_slices, tangent_kernel
-from tfnas.engine.plan import block_outputs
+from tfnas.engine.plan import block_outputs, loses_images
 from tfnas.engine.reducers import Gram, Reducer, Rows, SignSums
 
 __all__ = [
@@ -60,5 +60,6 @@ __all__ = [
     "block_slices",
     "cache_size",
     "hessian_product",
+    "loses_images",
     "tangent_kernel",
 ]

@@ -77,7 +77,8 @@ def example_kernel_gradients(layer: Layer, x: Tensor, dz: Tensor) -> Iterator[Te
 
     The slabs of all taps together, each flattened over everything but N, are the per-example gradient [N, P]; in slabs
     the largest array held is [N, C_in, C_out]. Slabs of an ordinary kernel are [N, C_in, C_out], of a grouped one
-    [N, groups, C_in / groups, C_out / groups], of a depthwise one [N, C]; :func:`stack_slabs` puts them together.
+    [N, groups, C_in / groups, C_out / groups], of a depthwise one [N, C, multiplier]; :func:`stack_slabs` puts them
+    together.
     """
     if layer.op == "dense":
         positions = math.prod(layer.shape[:-1])
@@ -97,16 +98,18 @@ def example_kernel_gradients(layer: Layer, x: Tensor, dz: Tensor) -> Iterator[Te
         x = tf.pad(x, [[0, 0], *amounts, [0, 0]])
     groups = dict(layer.attrs).get("groups", 1)
     depthwise = layer.op == "depthwise_conv"
-    if groups > 1:
+    if depthwise:
+        dz = tf.reshape(dz, [-1, out_h, out_w, channels, layer["multiplier"]])
+    elif groups > 1:
         dz = _by_group(tf.reshape(dz, [-1, positions, filters]), groups)
-    elif not depthwise:
+    else:
         dz = tf.reshape(dz, [-1, positions, filters])
     for row in range(kh):
         for column in range(kw):
             top, left = row * dilation, column * dilation
             window = x[:, top : top + (out_h - 1) * step + 1 : step, left : left + (out_w - 1) * step + 1 : step, :]
             if depthwise:
-                yield tf.reduce_sum(window * dz, [1, 2])
+                yield tf.reduce_sum(window[..., tf.newaxis] * dz, [1, 2])
                 continue
             window = tf.reshape(window, [-1, positions, channels])
             yield tf.matmul(_by_group(window, groups) if groups > 1 else window, dz, transpose_a=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from typing import Any
 
 from tfnas.networks.graph import WEIGHT_OPS, Graph, Node, Shape
@@ -86,7 +87,7 @@ class Chain:
 
 
 # Layers that hand values on and compute nothing of their own; `tfnas.engine.walk` knows how.
-ALIASES = frozenset({"add", "identity", "zero"})
+ALIASES = frozenset({"add", "dropout", "identity", "zero"})
 # Layers without parameters that are linear in their inputs (`pad` is affine).
 LINEAR_OPS = ALIASES | {
     "avg_pool",
@@ -159,6 +160,20 @@ def live_nodes(graph: Graph) -> frozenset[str]:
         if node.name in live and node.op != "zero":
             live.update(node.inputs)
     return frozenset(live)
+
+
+@functools.lru_cache(maxsize=256)
+def loses_images(graph: Graph) -> bool:
+    """Whether nothing of the images reaches the logits when each example is normalised by its own statistics.
+
+    Of a map of one pixel, or a vector, BN then leaves its offset, whatever it reads.
+    """
+    reached = {graph.output}
+    for node in reversed(graph.nodes):
+        blind = node.op == "batch_norm" and node["moving"] and math.prod(node.shape[:-1]) == 1
+        if node.name in reached and not blind:
+            reached.update(node.inputs)
+    return graph.nodes[0].name not in reached
 
 
 @functools.lru_cache(maxsize=256)

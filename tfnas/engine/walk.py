@@ -1,7 +1,7 @@
 """How values, tangents and cotangents move between chains, and through the layers that compute nothing.
 
-Identity, add and zero are aliases: no kernel runs for them. They are linear, so tangents go through as values do. None
-stands for a map of zeros, which is never made before a kernel reads it.
+Identity, dropout, add and zero are aliases: no kernel runs for them. They are linear, so tangents go through as values
+do. None stands for a map of zeros, which is never made before a kernel reads it.
 """
 
 from __future__ import annotations

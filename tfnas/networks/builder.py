@@ -40,6 +40,8 @@ class GraphBuilder:
             args = (params["kernel"][-1],)
         if node.op in ("conv", "depthwise_conv"):
             args += (attrs.pop("kernel_size"),)
+        if node.op == "dropout":
+            args = (attrs.pop("rate"),)
         names = (list(inputs),) if node.op in ("add", "concat") else inputs
         return getattr(self, node.op)(node.name, *names, *args, **attrs)
 
@@ -83,20 +85,24 @@ class GraphBuilder:
         strides: int = 1,
         padding: str = "same",
         dilation: int = 1,
+        multiplier: int = 1,
         use_bias: bool = False,
     ) -> str:
+        """Every channel by `multiplier` filters of its own; channel c gives those from c * multiplier on."""
         height, width, channels = self.shape(x)
         kh, kw = _pair(kernel)
         spatial = _window_shape((height, width), (kh, kw), strides, padding, dilation)
-        params = [("kernel", (kh, kw, channels, 1))] + [("bias", (channels,))] * use_bias
+        filters = channels * multiplier
+        params = [("kernel", (kh, kw, channels, multiplier))] + [("bias", (filters,))] * use_bias
         attrs = {
             "kernel_size": (kh, kw),
             "strides": strides,
             "padding": padding,
             "dilation": dilation,
+            "multiplier": multiplier,
             "use_bias": use_bias,
         }
-        return self._add(name, "depthwise_conv", (x,), attrs, (*spatial, channels), params)
+        return self._add(name, "depthwise_conv", (x,), attrs, (*spatial, filters), params)
 
     def dense(self, name: str, x: str, units: int, *, use_bias: bool = True) -> str:
         (*lead, channels) = self.shape(x)
@@ -182,6 +188,10 @@ class GraphBuilder:
 
     def identity(self, name: str, x: str) -> str:
         return self._add(name, "identity", (x,), {}, self.shape(x))
+
+    def dropout(self, name: str, x: str, rate: float) -> str:
+        """The identity, but in the training of a Keras model: there each value is 0 with probability `rate`."""
+        return self._add(name, "dropout", (x,), {"rate": float(rate)}, self.shape(x))
 
     def zero(self, name: str, x: str) -> str:
         """Multiply by 0: keeps the shape, passes no gradient."""

@@ -24,6 +24,11 @@ def forward_flops(graph: Graph) -> tuple[int, int]:
     return PER_MULTIPLY_ADD * graph.flops(), others
 
 
+def multiply_adds(graph: Graph) -> int:
+    """Multiply-adds of convolutions and dense layers for one image, biases aside: the MACs of mobile networks."""
+    return sum(_multiply_adds(node) for node in graph.weight_nodes())
+
+
 def gradient_flops(graph: Graph) -> int:
     """FLOPs of the gradients of convolutions and dense layers for one image, without the forward pass.
 

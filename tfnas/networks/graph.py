@@ -5,8 +5,8 @@ spaces emit graphs, `tfnas.networks.keras_model` turns a graph into a `keras.Mod
 graph directly, without paying for Keras objects. Nothing here imports TensorFlow.
 
 Conventions: activations are NHWC and shapes leave the batch dimension out; kernels are HWIO, depthwise kernels
-[kh, kw, C, 1], dense kernels [in, out]. Node names are dotted paths ("cells.0.layers.1.op.1"); a prefix of a path
-names a block, whose output is that of its last node, or a list of blocks ("cells").
+[kh, kw, C, multiplier], dense kernels [in, out]. Node names are dotted paths ("cells.0.layers.1.op.1"); a prefix of a
+path names a block, whose output is that of its last node, or a list of blocks ("cells").
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _node_flops(node: Node) -> int:
         return 0
     kernel = dict(node.params)["kernel"]
     positions = math.prod(node.shape[:-1])
-    # A depthwise kernel [kh, kw, C, 1] and a (grouped) kernel [kh, kw, C_in/groups, C_out] both do one multiply-add
-    # per kernel entry and position.
+    # A depthwise kernel [kh, kw, C, multiplier] and a (grouped) kernel [kh, kw, C_in/groups, C_out] both do one
+    # multiply-add per kernel entry and position.
     macs = positions * math.prod(kernel)
     return macs + (positions * node.shape[-1] if "bias" in dict(node.params) else 0)

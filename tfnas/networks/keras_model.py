@@ -5,6 +5,7 @@ Layers keep the names of their nodes: node "cells.0.layers.1.op.1" is the layer 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -59,7 +60,7 @@ def _conv(node: Node) -> keras.layers.Layer:
 
 
 def _depthwise_conv(node: Node) -> keras.layers.Layer:
-    return layers.DepthwiseConv2D(**_window_arguments(node), name=node.name)
+    return layers.DepthwiseConv2D(depth_multiplier=node["multiplier"], **_window_arguments(node), name=node.name)
 
 
 def _window_arguments(node: Node) -> dict[str, Any]:
@@ -110,6 +111,8 @@ _LAYERS: dict[str, Callable[[Node], keras.layers.Layer]] = {
     "slice_channels": lambda n: SliceChannels(n["channels"], name=n.name),
     "flatten": lambda n: layers.Flatten(name=n.name),
     "reshape": lambda n: layers.Reshape(n["shape"], name=n.name),
+    # One seed for a name: trainings repeat themselves, and two layers drop different values.
+    "dropout": lambda n: layers.Dropout(n["rate"], seed=zlib.crc32(n.name.encode()), name=n.name),
     "identity": lambda n: layers.Identity(name=n.name),
     "zero": lambda n: layers.Rescaling(0.0, name=n.name),
     "add": lambda n: layers.Add(name=n.name) if len(n.inputs) > 1 else layers.Identity(name=n.name),

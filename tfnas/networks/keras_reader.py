@@ -25,8 +25,8 @@ def from_keras(model: keras.Model) -> tuple[Graph, dict[str, np.ndarray]]:
 
     Layers become nodes of the same name; nested models are unfolded with their name in front. An activation given as
     a layer's argument becomes the node "<layer>_activation", the first half of a separable convolution
-    "<layer>_depthwise". Dropout is the identity that it is at inference. A softmax at the end is dropped, for scores
-    want logits. All weights count as trainable, whatever the layers say.
+    "<layer>_depthwise". Dropout that spares whole axes is the identity that it is at inference. A softmax at the end
+    is dropped, for scores want logits. All weights count as trainable, whatever the layers say.
 
     Args:
         model: a built functional or Sequential model of one image input and one [N, classes] output.
@@ -52,7 +52,10 @@ def from_keras(model: keras.Model) -> tuple[Graph, dict[str, np.ndarray]]:
     graph = reader.builder.finish(output)
     last = graph.by_name[output]
     if last.op == "dense" and len(graph.by_name[last.inputs[0]].shape) == 1:
-        graph = dataclasses.replace(graph, features=last.inputs[0])
+        features = graph.by_name[last.inputs[0]]
+        while features.op == "dropout":
+            features = graph.by_name[features.inputs[0]]
+        graph = dataclasses.replace(graph, features=features.name)
     return graph, reader.weights
 
 
@@ -139,13 +142,13 @@ class _Reader:
         return self.builder.conv(name, *inputs, layer.filters, groups=layer.groups, **_read_window(layer))
 
     def depthwise_conv(self, layer: Any, name: str, inputs: list[str], _: Any) -> str:
-        _need_single_depth(layer)
-        return self.builder.depthwise_conv(name, *inputs, **_read_window(layer))
+        options = _read_window(layer)
+        return self.builder.depthwise_conv(name, *inputs, multiplier=layer.depth_multiplier, **options)
 
     def separable_conv(self, layer: Any, name: str, inputs: list[str], _: Any) -> str:
-        _need_single_depth(layer)
         first = f"{name}_depthwise"
-        x = self.builder.depthwise_conv(first, *inputs, **{**_read_window(layer), "use_bias": False})
+        options = {**_read_window(layer), "use_bias": False}
+        x = self.builder.depthwise_conv(first, *inputs, multiplier=layer.depth_multiplier, **options)
         self.weights[f"{first}.kernel"] = layer.depthwise_kernel.numpy()
         self.weights[f"{name}.kernel"] = layer.pointwise_kernel.numpy()
         return self.builder.conv(name, x, layer.filters, 1, use_bias=layer.use_bias)
@@ -243,6 +246,11 @@ class _Reader:
     def identity(self, layer: Any, name: str, inputs: list[str], _: Any) -> str:
         return self.builder.identity(name, *inputs)
 
+    def dropout(self, layer: Any, name: str, inputs: list[str], _: Any) -> str:
+        if layer.noise_shape is not None:
+            return self.identity(layer, name, inputs, _)
+        return self.builder.dropout(name, *inputs, layer.rate)
+
     def rescaling(self, layer: Any, name: str, inputs: list[str], _: Any) -> str:
         constants = (layer.scale, layer.offset)
         if constants == (0, 0):
@@ -285,6 +293,7 @@ _READERS: dict[type, Callable[..., str]] = {
     layers.Reshape: _Reader.reshape,
     layers.Rescaling: _Reader.rescaling,
     **dict.fromkeys(_PASS_THROUGH, _Reader.identity),
+    layers.Dropout: _Reader.dropout,
 }
 
 
@@ -308,11 +317,6 @@ def _read_window(layer: Any) -> dict[str, Any]:
         "dilation": _one_size(layer, "dilation_rate"),
         "use_bias": layer.use_bias,
     }
-
-
-def _need_single_depth(layer: Any) -> None:
-    if layer.depth_multiplier != 1:
-        raise _refusal(layer, f"has depth_multiplier={layer.depth_multiplier}", "1")
 
 
 def _need_channel_axis(layer: Any, shape: tuple[int, ...]) -> None:

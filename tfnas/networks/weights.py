@@ -76,6 +76,13 @@ def _tensorflow(rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: in
     return _lecun(rng, shape, fan_in, fan_out)
 
 
+def _mnas(rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> np.ndarray:
+    # Keras' shapes alone decide: the last axis of a depthwise kernel is its multiplier.
+    if len(shape) == 2:
+        return _uniform(rng, shape, 1 / math.sqrt(shape[-1]))
+    return _normal(rng, shape, math.sqrt(2 / (math.prod(shape[:2]) * shape[-1])))
+
+
 _KERNELS: dict[str, _Draw] = {
     "torch": _torch,
     "kaiming_normal": _kaiming_normal,
@@ -84,6 +91,7 @@ _KERNELS: dict[str, _Draw] = {
     "gaussian": _gaussian,
     "lecun": _lecun,
     "tensorflow": _tensorflow,
+    "mnas": _mnas,
 }
 SCHEMES = tuple(_KERNELS)
 
@@ -103,6 +111,8 @@ def initialize(graph: Graph, scheme: str = "torch", seed: int = 0) -> dict[str, 
             xavier: N(0, 2 / (fan_in + fan_out)) (Glorot and Bengio 2010, in its normal form).
             gaussian: N(0, 1).
             lecun: N(0, 1 / fan_in) cut off at two standard deviations, TensorFlow's variance scaling default.
+            mnas: as MnasNet: N(0, 2 / (kh * kw * C_out)) for convolutions, N(0, 2 / (kh * kw * multiplier)) for
+                depthwise ones, U(+-1 / sqrt(units)) for dense kernels.
             tensorflow: as NAS-Bench-101: lecun for convolutions, U(+-sqrt(6 / (fan_in + fan_out))) for dense kernels.
         seed: of the one random stream; the same graph, scheme and seed give the same arrays.
 
@@ -138,5 +148,5 @@ def fans(node: Node) -> tuple[int, int]:
     *window, inputs, outputs = dict(node.params)["kernel"]
     area = math.prod(window)
     if node.op == "depthwise_conv":
-        return area, area * inputs
+        return area, area * inputs * outputs
     return area * inputs, area * outputs

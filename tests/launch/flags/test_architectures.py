@@ -77,6 +77,13 @@ def test_all_architectures():
     assert len(set(choose(all=True))) == SPACE.size
 
 
+def test_all_of_a_space_without_end():
+    space = spaces.get("mnas")
+    with pytest.raises(InputError, match=rf"Received: mnas, which has {space.size}\. Give --num_archs") as error:
+        Architectures(all=True).choose(space, 0)
+    assert "\n" not in str(error.value)
+
+
 def test_they_are_chosen_once(tmp_path):
     """The file may change while the run is at work."""
     path = tmp_path / "archs.txt"

@@ -1,10 +1,13 @@
 """The cuts of a graph into chains and blocks, and the nodes that matter to the output."""
 
 import numpy as np
+import pytest
 
 import spaces
-from tfnas.engine import block_outputs
+from tfnas.engine import Network, block_outputs, loses_images
 from tfnas.engine.plan import live_nodes, make_chains
+from tfnas.networks import weights
+from tfnas.networks.builder import GraphBuilder
 
 
 def test_chains_hold_every_node_once_and_run_in_order():
@@ -50,3 +53,20 @@ def test_live_nodes_by_a_search_from_every_node():
     assert live_nodes(graph) - {n.name for n in graph.nodes if n.op == "zero"} == {
         node.name for node in graph.nodes if node.op != "zero" and reaches(node.name)
     }
+
+
+@pytest.mark.parametrize(
+    ("stride", "around", "expected"), [(2, False, True), (2, True, False), (1, False, False), (1, True, False)]
+)
+def test_loss_of_images_is_that_of_the_logits(stride, around, expected):
+    """A BN of one pixel, with and without a way around it, by the names and by the logits of two batches."""
+    b = GraphBuilder((2, 2, 3))
+    x = b.conv("conv", "input", 4, 2, strides=stride)
+    y = b.batch_norm("bn", x, momentum=0.9, epsilon=1e-3)
+    y = b.activation("act", b.add("add", [y, x]) if around else y, "tanh")
+    graph = b.finish(b.dense("head", b.global_avg_pool("pool", y), 2))
+    assert loses_images(graph) == expected
+    network = Network(graph, weights.initialize(graph), dtype="float64")
+    one, other = (np.random.default_rng(seed).standard_normal((3, 2, 2, 3)) for seed in (0, 1))
+    one, other = (network.forward(x, "example").values["head"].numpy() for x in (one, other))
+    assert np.allclose(one, other) == expected

@@ -73,12 +73,14 @@ class TestLayers:
         expected = _convolution(x, arrays["kernel"], pads=pads, **options) + arrays["bias"]
         np.testing.assert_allclose(model(x), expected, atol=1e-12)
 
+    @pytest.mark.parametrize("multiplier", [1, 3])
     @pytest.mark.parametrize(("strides", "dilation"), [(1, 1), (2, 1), (1, 2)])
-    def test_depthwise_convolution_is_one_group_a_channel(self, strides, dilation):
-        model, arrays = _single("depthwise_conv", (8, 8, 4), 3, strides=strides, dilation=dilation, use_bias=True)
+    def test_depthwise_convolution_is_one_group_a_channel(self, strides, dilation, multiplier):
+        options = {"strides": strides, "dilation": dilation, "multiplier": multiplier}
+        model, arrays = _single("depthwise_conv", (8, 8, 4), 3, use_bias=True, **options)
         pads = [_same_pads(8, 3, strides, dilation)] * 2
         x = images((8, 8, 4))
-        kernel = arrays["kernel"].transpose(0, 1, 3, 2)
+        kernel = arrays["kernel"].reshape(3, 3, 1, 4 * multiplier)
         expected = _convolution(x, kernel, strides, pads, dilation, groups=4) + arrays["bias"]
         np.testing.assert_allclose(model(x), expected, atol=1e-12)
 
@@ -178,6 +180,16 @@ class TestLayers:
         ]:
             model, _ = _single(op, (6, 5, 4), *args)
             np.testing.assert_allclose(model(x), expected, atol=1e-12, err_msg=op)
+
+    def test_dropout_is_of_training_alone(self):
+        x = np.ones((1, 2000))
+        models = [_single("dropout", (2000,), 0.25)[0] for _ in range(2)]
+        first, again = (model(x, training=True).numpy() for model in models)
+        np.testing.assert_array_equal(first, again)
+        kept = first != 0
+        assert abs(kept.mean() - 0.75) < 5 * np.sqrt(0.75 * 0.25 / 2000)
+        np.testing.assert_allclose(first[kept], 1 / 0.75)
+        np.testing.assert_array_equal(models[0](x, training=False), x)
 
 
 class TestToKeras:

@@ -58,6 +58,9 @@ class TestFromKeras:
             assert np.array_equal(again_arrays[key], value)
         x = cases.images((9, 9, 3))
         rebuilt = to_keras(again, again_arrays)
+        # Which values are dropped depends on how often the model has dropped some.
+        drawn, seed = (m.get_layer("dropout").seed_generator.state for m in (rebuilt, model))
+        drawn.assign(seed)
         for training in (False, True):
             np.testing.assert_array_equal(rebuilt(x, training=training), model(x, training=training))
 
@@ -77,6 +80,23 @@ class TestFromKeras:
         np.testing.assert_allclose(received, expected, atol=1e-12)
         assert graph.count_params() == sum(int(np.prod(v.shape)) for v in model.trainable_variables)
 
+    @pytest.mark.parametrize("layer", [layers.DepthwiseConv2D, lambda *a, **k: layers.SeparableConv2D(4, *a, **k)])
+    def test_depth_multipliers(self, layer):
+        with in_float64():
+            model = _classifier(layer(3, depth_multiplier=2))
+        graph, arrays = from_keras(model)
+        x = cases.images(graph.input_shape).astype(np.float64)
+        np.testing.assert_allclose(keras_model(graph, arrays)(x), model(x), atol=1e-12)
+
+    def test_dropout(self):
+        graph, _ = from_keras(
+            _classifier(layers.Dropout(0.3, name="x"), layers.Dropout(0.3, (None, 1, 1, 3), name="y"))
+        )
+        assert [(graph.by_name[name].op, graph.by_name[name].attrs) for name in "xy"] == [
+            ("dropout", (("rate", 0.3),)),
+            ("identity", ()),
+        ]
+
     def test_names_of_split_layers(self):
         graph, arrays = from_keras(
             _classifier(layers.SeparableConv2D(4, 3, activation="relu", name="sep"), layers.Conv2D(2, 1, name="conv"))
@@ -89,6 +109,8 @@ class TestFromKeras:
     def test_features(self):
         pooled = _classifier(end=[layers.GlobalAveragePooling2D(name="pool"), layers.Dense(3)])
         assert from_keras(pooled)[0].features == "pool"
+        dropped = _classifier(end=[layers.GlobalAveragePooling2D(name="pool"), layers.Dropout(0.2), layers.Dense(3)])
+        assert from_keras(dropped)[0].features == "pool"
         assert from_keras(_classifier(end=[layers.Conv2D(3, 8), layers.Flatten()]))[0].features == ""
 
     @pytest.mark.parametrize(
@@ -98,8 +120,6 @@ class TestFromKeras:
             (layers.Conv2D(2, 3, strides=(1, 2), name="x"), r"'x' \(Conv2D\) has strides=\(1, 2\).*same for height"),
             (layers.Conv2D(2, 3, dilation_rate=(1, 2)), r"dilation_rate=\(1, 2\)"),
             (layers.Conv2D(2, 3, activation="selu"), "activation 'selu'. Supported: relu, "),
-            (layers.DepthwiseConv2D(3, depth_multiplier=2), "depth_multiplier=2. Supported: 1"),
-            (layers.SeparableConv2D(3, 3, depth_multiplier=2), "depth_multiplier=2. Supported: 1"),
             (layers.BatchNormalization(axis=1), "axis 1. Supported: the last"),
             (layers.MaxPooling2D((2, 1)), r"pool_size=\(2, 1\)"),
             (layers.MaxPooling2D(2, data_format="channels_first"), "data_format='channels_first'"),

@@ -29,6 +29,7 @@ _VARIANCES = {
     "gaussian": lambda fan_in, fan_out: 1.0,
     "lecun": lambda fan_in, fan_out: 1 / fan_in,
     "tensorflow": lambda fan_in, fan_out: 1 / fan_in,  # of convolutions
+    "mnas": lambda fan_in, fan_out: 2 / fan_out,  # of convolutions that are not depthwise
 }
 _TRUNCATED = stats.truncnorm(-2, 2)
 
@@ -39,6 +40,10 @@ def _law(scheme, layer):
     if scheme == "tensorflow" and layer == "dense":
         limit = np.sqrt(6 / sum(_FANS[layer]))
         return stats.uniform(-limit, 2 * limit)
+    if scheme == "mnas" and layer == "dense":
+        return stats.uniform(-1 / np.sqrt(60), 2 / np.sqrt(60))
+    if scheme == "mnas" and layer == "depthwise":
+        return stats.norm(scale=np.sqrt(2 / 49))
     if scheme == "torch":
         return stats.uniform(-np.sqrt(3) * scale, 2 * np.sqrt(3) * scale)
     if scheme in ("lecun", "tensorflow"):

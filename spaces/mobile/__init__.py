@@ -1,0 +1,1 @@
+"""Spaces of mobile networks, and the blocks that they share."""
