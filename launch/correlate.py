@@ -66,10 +66,7 @@ class Config:
 
 def run(config: Config) -> None:
     """Measures how well the scores rank, and writes and prints it."""
-    from etils import epath
-
-    from tfnas import evidence, files
-    from tfnas.evidence import plots
+    from tfnas import evidence
 
     table = evidence.load_truth(
         config.table,
@@ -94,17 +91,12 @@ def run(config: Config) -> None:
         resamples=config.bootstrap,
         seed=config.seed,
     )
-    output = epath.Path(config.output)
-    files.write_atomic(output / "correlations.csv", found.summary.to_csv(index=False, float_format="%.6g").encode())
-    files.write_atomic(output / "scores.csv", found.joined.to_csv(float_format="%.6g").encode())
-    drawings = jobs.drawings(found)
-    for name, figure in drawings.items():
-        plots.save(figure, output / name)
+    written = jobs.write(found, config.output)
     print(table.attrs["source"])
     for line in _missing(scores, table):
         print(line)
     _print(found, config.top_k)
-    print(f"written to {output}: correlations.csv, scores.csv, {', '.join(drawings)}")
+    print(f"written to {config.output}: {', '.join(written)}")
 
 
 def _missing(scores: pd.DataFrame, table: pd.DataFrame) -> Iterator[str]:

@@ -25,12 +25,9 @@ import proxies
 from launch import app
 from launch.flags.architectures import Architectures
 from launch.flags.execution import Execution
-from launch.flags.inference import Inference, Sizes
-from launch.flags.networks import Networks
+from launch.flags.inference import Sizes
 from launch.flags.scoring import Scoring
-from launch.jobs import base, summary
-from launch.jobs.inference import InferenceJob
-from launch.jobs.scores import ScoreJob
+from launch.jobs import asked, base, summary
 from tfnas import tables
 
 
@@ -54,13 +51,8 @@ class Config(Scoring, Sizes, Architectures, Execution):
 
 
 def jobs(config: Config) -> list[base.Job]:
-    """One job for each kind of subject that proxies asked for look at."""
-    found: list[base.Job] = []
-    if config.names():
-        found.append(ScoreJob(base.narrow(config, Scoring)))
-    shared = dataclasses.asdict(base.narrow(config, Networks)) | dataclasses.asdict(base.narrow(config, Sizes))
-    shared["dtype"] = config.dtype
-    return found + [InferenceJob(Inference(kernel=name, **shared)) for name in config.names("ensemble")]
+    """What the config asks for."""
+    return asked.jobs(base.narrow(config, Scoring), base.narrow(config, Sizes))
 
 
 def run(config: Config) -> int:

@@ -1,5 +1,6 @@
 """What a result was made with: versions, machine, commit; and how TensorFlow is started for it."""
 
+import contextlib
 import datetime
 import functools
 import importlib.metadata
@@ -9,6 +10,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 
 from tfnas.errors import InputError
 
@@ -62,18 +64,25 @@ def _limit(threads: int) -> None:
 
 
 def _import_quietly() -> None:
+    with quiet_start():
+        import tensorflow as tf
+
+        for gpu in tf.config.list_physical_devices("GPU"):
+            # Several processes may share one: each takes what it needs, none takes all there is.
+            tf.config.experimental.set_memory_growth(gpu, True)
+        # Ampere and later GPUs would multiply float32 with 10 bits of mantissa.
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
+@contextlib.contextmanager
+def quiet_start() -> Iterator[None]:
+    """Without what libraries print to the file of standard error, past Python; it is shown if something is raised."""
     sys.stderr.flush()
     keep = os.dup(2)
     with tempfile.TemporaryFile() as messages:
         os.dup2(messages.fileno(), 2)
         try:
-            import tensorflow as tf
-
-            for gpu in tf.config.list_physical_devices("GPU"):
-                # Several processes may share one: each takes what it needs, none takes all there is.
-                tf.config.experimental.set_memory_growth(gpu, True)
-            # Ampere and later GPUs would multiply float32 with 10 bits of mantissa.
-            tf.config.experimental.enable_tensor_float_32_execution(False)
+            yield
         except BaseException:
             messages.seek(0)
             os.write(keep, messages.read())

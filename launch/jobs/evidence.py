@@ -119,3 +119,19 @@ def drawings(found: Evidence) -> Mapping[str, Figure]:
         "bars.png": plots.bars(summary, baselines=baselines, title=f"{len(joined)} networks, {target}"),
         "pqetp.png": plots.pqetp_curves(joined, summary, baselines=baselines, truth_label=target),
     }
+
+
+def write(found: Evidence, folder: str) -> list[str]:
+    """Writes correlations.csv, scores.csv (a row for each network) and the plots; gives the names of the files."""
+    from etils import epath
+
+    from tfnas import files
+    from tfnas.evidence import plots
+
+    output = epath.Path(folder)
+    files.write_atomic(output / "correlations.csv", found.summary.to_csv(index=False, float_format="%.6g").encode())
+    files.write_atomic(output / "scores.csv", found.joined.to_csv(float_format="%.6g").encode())
+    figures = drawings(found)
+    for name, figure in figures.items():
+        plots.save(figure, output / name)
+    return ["correlations.csv", "scores.csv", *figures]

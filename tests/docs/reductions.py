@@ -5,6 +5,7 @@ absl takes the last value of a flag that stands twice: a reduction is flags put 
 
 from __future__ import annotations
 
+import importlib.util
 import re
 
 # Values of a flag -> what stands in, where a command has the flag.
@@ -19,6 +20,8 @@ _FLAGS = {
     "noise_repeats": lambda value: "1",
     "epochs": lambda value: "1",
     "repeats": lambda value: "1",
+    "score_batch_size": lambda value: "8",
+    "litert_repeats": lambda value: "2",
     # Processes and shards start and are tested in tests/tfnas/runs.
     "workers": lambda value: "1",
     # Prepared data are not at hand everywhere: noise of their shape stands in, digits are prepared where asked for.
@@ -33,6 +36,7 @@ _DEFAULTS = {
     "launch.score": ("--width=8", "--depth=1"),
     "launch.nngp": ("--width=8", "--depth=1"),
     "launch.train": ("--width=4", "--depth=1", "--train_split=train[:256]", "--crop=0"),
+    "launch.mnas": ("--width=8", "--batch_size=32", "--train_split=train[:256]", "--n_train=10", "--n_val=20"),
     "launch.correlate": ("--bootstrap=20",),
     "launch.prepare": (),
     "launch.reproduce": (),
@@ -46,6 +50,7 @@ _SPECIAL = (
     (r"--archs=nasbench201_digits(?!.*--num_archs=)", ("--num_archs=4",)),
     (r"--archs=first100\.txt", ("--num_archs=4",)),
     (r"launch\.train", ("--num_archs=1",)),
+    (r"launch\.mnas(?!.*--space=)", ("--num_archs=1", "--latency_size=32")),
     (r"launch\.prepare .*--dataset=cifar10", ("--dataset=digits",)),
     (
         r"launch\.reproduce(?!.*--datasets=).*--scale=paper --table=nb201",
@@ -63,6 +68,8 @@ PARSED = {
     r"--strategy=multiworker": "waits for another process; tests/tfnas/test_devices.py starts two",
     r"gs://": "needs a bucket",
 }
+if not importlib.util.find_spec("ai_edge_litert"):
+    PARSED[r"--latency=(litert|operations\.csv)|--operations_out"] = "needs the extra litert"
 # What takes records that are not there: these are parsed and checked, with the reason.
 CHECKED = {
     r"launch\.reproduce .*--scores=": "each figure is made of invented records in tests/launch/papers/test_run.py",

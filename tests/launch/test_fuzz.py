@@ -202,6 +202,12 @@ WORK = {
         ["--columns=accuracy:,accuracy:"],
         ["--arch_column=accuracy", "--space=nasbench101"],
     ],
+    "mnas": [
+        [f"--seed={-(2**63)}", "--target=1e-300", "--w=1e300", f"--top_k={2**63 - 1}"],
+        ["--target=1e308", "--reward=abs", "--w=1e308", "--proxies=naswot", "--score_batch_size=1"],
+        ["--target=0"],
+        ["--latency=column:é\n", "--w=-1"],
+    ],
     "reproduce": [
         [f"--seed={-(2**63)}"],
         ["--datasets=digits,digits"],

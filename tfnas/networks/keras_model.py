@@ -36,11 +36,22 @@ def to_keras(graph: Graph, weights: Mapping[str, np.ndarray]) -> keras.Model:
     tensors = {first.name: keras.Input(first.shape, name=first.name)}
     for node in rest:
         inputs = [tensors[name] for name in node.inputs]
-        layer = _LAYERS[node.op](node)
-        tensors[node.name] = layer(inputs if isinstance(layer, _MERGING) else inputs[0])
+        layer, tensors[node.name] = _apply(node, inputs)
         for param, _ in node.params:
             getattr(layer, param).assign(weights[f"{node.name}.{param}"])
     return keras.Model(tensors[first.name], tensors[graph.output])
+
+
+def layer_alone(graph: Graph, node: Node) -> keras.Model:
+    """The Keras model of one layer of a graph, with an input for each that it reads and weights that Keras draws."""
+    inputs = [keras.Input(graph.by_name[name].shape) for name in node.inputs]
+    return keras.Model(inputs, _apply(node, inputs)[1])
+
+
+def _apply(node: Node, inputs: list[Any]) -> tuple[keras.layers.Layer, Any]:
+    """The layer of a node and its output."""
+    layer = _LAYERS[node.op](node)
+    return layer, layer(inputs if isinstance(layer, _MERGING) else inputs[0])
 
 
 def _check_weights(graph: Graph, weights: Mapping[str, np.ndarray]) -> None:

@@ -20,6 +20,7 @@ from spaces.mobile.mnas.strings import BLOCKS, Block, MnasNet
 from tfnas import tables
 from tfnas.errors import InputError
 from tfnas.networks import flops
+from tfnas.tables.units import OTHER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,10 +40,10 @@ VERIFIED = 100  # networks whose parameters and MACs are computed again
 _UNITS = {
     "val_top": "percent",
     "train_time": "seconds",
-    "macs": "other:millions",
-    "params": "other:millions",
-    "latency_": "other:ms",
-    "throughput_": "other:images/s",
+    "macs": f"{OTHER}millions",
+    "params": f"{OTHER}millions",
+    "latency_": f"{OTHER}ms",
+    "throughput_": f"{OTHER}images/s",
 }
 _SPACE = Mnas()
 

@@ -1,13 +1,16 @@
 """Keys of records: one setting at a time, whatever could change a score makes another record, and nothing else does."""
 
 import dataclasses
+import functools
 
 import pytest
 
 from launch.flags.inference import Inference
+from launch.flags.latency import Latency
 from launch.flags.scoring import Scoring
 from launch.flags.training import Training
 from launch.jobs.inference import InferenceJob
+from launch.jobs.latency import LatencyJob
 from launch.jobs.scores import ScoreJob
 from launch.jobs.training import TrainJob
 
@@ -22,6 +25,9 @@ NETWORK = {
     "depth": (2, EVERY),
     "flavour": ("zcnas", EVERY),
 }
+# Untrained weights take as long as any.
+LATENCY = NETWORK | {"seed": (1, NOTHING), "init": ("xavier", NOTHING), "latency_size": (16, EVERY)}
+MEASURED = Latency(dataset="synthetic", width=4, depth=1, latency="litert")
 # Job, settings, and by setting another value with the records of which it makes others.
 JOBS = {
     "scores": (
@@ -83,6 +89,16 @@ JOBS = {
             "flip": (False, EVERY),
             "crop": (2, EVERY),
         },
+    ),
+    "latency": (
+        functools.partial(LatencyJob, folder="out"),
+        MEASURED,
+        LATENCY | {"latency": ("macs", EVERY), "litert_repeats": (7, EVERY), "litert_warm_up": (7, EVERY)},
+    ),
+    "multiply-adds": (
+        functools.partial(LatencyJob, folder="out"),
+        dataclasses.replace(MEASURED, latency="macs"),
+        LATENCY | {"latency": ("litert", EVERY), "litert_repeats": (7, NOTHING), "litert_warm_up": (7, NOTHING)},
     ),
 }
 

@@ -1,0 +1,38 @@
+"""The jobs that score what a list of proxies asks for."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import proxies
+from launch.flags.inference import Inference, Sizes
+from launch.flags.networks import Networks
+from launch.flags.scoring import Scoring
+from launch.jobs.base import Job, narrow
+from launch.jobs.inference import InferenceJob
+from launch.jobs.scores import ScoreJob
+
+
+def jobs(scoring: Scoring, sizes: Sizes) -> list[Job]:
+    """One job for each kind of subject that the proxies look at.
+
+    Args:
+        scoring: which proxies, and how.
+        sizes: of inference, for proxies of an ensemble.
+
+    Raises:
+        InputError: an unknown proxy, or none.
+    """
+    found: list[Job] = []
+    if scoring.names():
+        found.append(ScoreJob(scoring))
+    shared = dataclasses.asdict(narrow(scoring, Networks)) | dataclasses.asdict(sizes)
+    shared["dtype"] = scoring.dtype
+    return found + [InferenceJob(Inference(kernel=name, **shared)) for name in scoring.names("ensemble")]
+
+
+def record_names(proxy: str, sizes: Sizes) -> list[str]:
+    """What records call the scores of a proxy: of one of an ensemble there is one for each combination of sizes."""
+    if proxies.get(proxy).subject != "ensemble":
+        return [proxy]
+    return ["_".join(map(str, (proxy, *combination))) for combination in sizes.combinations()]

@@ -1,0 +1,143 @@
+"""launch.mnas from the command line: every source of accuracies and latencies, resumed, in shards."""
+
+import pandas as pd
+import pytest
+
+from launch import app, mnas
+from launch.flags.architectures import sample_architectures
+from tests.launch.jobs.test_scores import ARCHS
+from tfnas.latency import operations as ops
+from tfnas.latency import rewards, table
+from tfnas.networks import flops
+from tfnas.runs import records
+
+SMALL = ["--space=nasbench201", "--dataset=synthetic", "--width=4", "--depth=1", "--score_batch_size=4"]
+COUNT = 5
+
+
+@pytest.fixture
+def files(tmp_path):
+    """table.csv with accuracies in percent and a throughput, archs.txt with its architectures."""
+    archs = sample_architectures(mnas.Config(space="nasbench201", target=1).search_space(), COUNT, 0)
+    frame = pd.DataFrame({"arch": archs, "top1": [60.0, 70.0, 65.0, 72.0, 68.0], "tpu": [500.0, 250, 400, 100, 125]})
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    (tmp_path / "archs.txt").write_text("\n".join(archs))
+    return tmp_path, frame.set_index("arch")
+
+
+def run(folder, *flags):
+    code = mnas.main([*SMALL, f"--output={folder / 'out'}", *flags])
+    path = folder / "out" / "report" / "ranking.csv"
+    return code, pd.read_csv(path, index_col="arch") if path.exists() else None
+
+
+def known(folder, *flags):
+    return run(folder, "--accuracy=table", f"--table={folder / 'table.csv'}", "--accuracy_column=top1", *flags)
+
+
+@pytest.mark.filterwarnings("ignore:An input array is constant")
+def test_accuracies_and_throughputs_of_a_table(files, capsys, monkeypatch):
+    folder, frame = files
+    monkeypatch.setenv("COLUMNS", "80")
+    code, ranking = known(folder, f"--num_archs={COUNT}", "--latency=throughput:tpu", "--target=4", "--proxies=synflow")
+    assert code == 0
+    expected = rewards.reward(frame.top1 / 100, 1000 / frame.tpu, 4)
+    assert ranking.reward.to_dict() == pytest.approx(dict(zip(frame.index, expected, strict=True)), rel=1e-6)
+    # 60% in 2 ms, 65% in 2.5, 70% in 4, 72% in 10; what takes 8 ms is beaten by what takes 4.
+    assert set(ranking.index[~ranking.front]) == {frame.index[4]}
+    for truth in ("accuracy", "reward"):
+        found = pd.read_csv(folder / "out" / "report" / truth / "correlations.csv")
+        assert set(found.proxy) == {"synflow", "params", "flops"}
+        assert (folder / "out" / "report" / truth / "scatter.png").exists()
+    out = capsys.readouterr().out
+    assert "Pareto front, 4 of 5 networks" in out
+    assert "latency" not in set(records.read(folder / "out").proxy)
+
+
+def test_multiply_adds_and_a_sum_over_operations(files):
+    folder, frame = files
+    code, ranking = known(folder, f"--archs={folder / 'archs.txt'}", "--target=1e5")
+    assert code == 0
+    settings = mnas.Config(**dict(flag[2:].split("=") for flag in SMALL[:2]), width=4, depth=1, target=1)
+    graphs = {arch: settings.layer_graph(arch) for arch in frame.index}
+    assert ranking.latency.to_dict() == {arch: flops.multiply_adds(graph) for arch, graph in graphs.items()}
+    times = {name: 0.5 for graph in graphs.values() for name in ops.count(graph)}
+    table.write(times, folder / "ops.csv")
+    code, ranking = known(folder, f"--archs={folder / 'archs.txt'}", f"--latency={folder / 'ops.csv'}", "--target=9")
+    assert code == 0
+    assert ranking.latency.to_dict() == {arch: 0.5 * len(ops.timed(graph)) for arch, graph in graphs.items()}
+
+
+def test_an_operation_that_is_missing_is_one_line_before_anything_dear(files, capsys):
+    folder, _ = files
+    table.write({"conv 1x1x1>1x1x1 k1x1 s1": 1.0}, folder / "ops.csv")
+    code, ranking = known(folder, f"--num_archs={COUNT}", f"--latency={folder / 'ops.csv'}", "--target=9")
+    assert (code, ranking) == (app.USAGE_ERROR, None)
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ")
+    assert "Received: 'conv 32x32x3>32x32x4 k3x3 s1'" in error
+    assert records.read(folder / "out").empty
+
+
+def test_trained_here_and_resumed(tmp_path, capsys):
+    (tmp_path / "archs.txt").write_text("\n".join(ARCHS))
+    flags = [f"--archs={tmp_path / 'archs.txt'}", "--target=1e5", "--epochs=1", "--batch_size=32", "--crop=0"]
+    flags += ["--train_split=train[:64]", "--test_split=test[:50]"]
+    code, ranking = run(tmp_path, *flags)
+    assert code == 0
+    found = records.read(tmp_path / "out")
+    trained = found[found.proxy == "test_accuracy"].set_index("arch").score
+    assert ranking.accuracy.to_dict() == pytest.approx((trained / 100).to_dict())
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.parquet")}
+    assert run(tmp_path, *flags)[0] == 0
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.parquet")} == before
+    assert "2 of 2 trainings are done" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("proxy", ["synflow", "nngp"])
+def test_a_proxy_as_accuracy(tmp_path, proxy):
+    (tmp_path / "archs.txt").write_text("\n".join(ARCHS))
+    flags = [f"--archs={tmp_path / 'archs.txt'}", "--accuracy=proxy", f"--proxies={proxy},snip", "--target=1e5"]
+    code, ranking = run(tmp_path, *flags, "--n_train=10", "--n_val=20,30")
+    assert code == 0
+    found = records.read(tmp_path / "out")
+    name = "nngp_10_30_1" if proxy == "nngp" else proxy
+    assert ranking.accuracy.to_dict() == pytest.approx(found[found.proxy == name].set_index("arch").score.to_dict())
+    by_accuracy = pd.read_csv(tmp_path / "out" / "report" / "accuracy" / "correlations.csv")
+    assert name not in set(by_accuracy.proxy)
+
+
+def test_negative_scores_need_a_reward_that_adds(tmp_path, capsys):
+    (tmp_path / "archs.txt").write_text("\n".join(ARCHS))
+    flags = [f"--archs={tmp_path / 'archs.txt'}", "--accuracy=proxy", "--proxies=jacob_cov", "--target=1e5"]
+    assert run(tmp_path, *flags)[0] == app.USAGE_ERROR
+    assert "Allowed: scores of 0 or more, or the reward abs" in capsys.readouterr().err
+    assert run(tmp_path, *flags, "--reward=abs")[0] == 0
+
+
+def test_shards_rank_what_is_there(files, capsys):
+    folder, _ = files
+    flags = [f"--num_archs={COUNT}", "--target=1e5"]
+    counts = []
+    for shard in ("0/2", "1/2"):
+        code, ranking = known(folder, *flags, f"--shard={shard}")
+        assert code == 0
+        counts.append(0 if ranking is None else len(ranking))
+    assert counts[0] < counts[1] == COUNT
+    assert "networks lack an accuracy or a latency" in capsys.readouterr().out
+    assert known(folder, *flags)[1].shape[0] == COUNT
+
+
+def test_mixed_units_are_refused_before_anything_is_computed(files, capsys):
+    folder, frame = files
+    frame.assign(top1=[60.0, 0.7, 65.0, 0.62, 72.0]).to_csv(folder / "table.csv")
+    assert known(folder, f"--num_archs={COUNT}", "--target=1e5") == (app.USAGE_ERROR, None)
+    assert "mixes fractions and percent" in capsys.readouterr().err
+    assert not list((folder / "out").glob("*.parquet"))
+
+
+def test_a_number_of_architectures_is_drawn_from_the_table_that_knows_them(files):
+    folder, frame = files
+    _, ranking = known(folder, "--num_archs=3", "--target=1e5")
+    assert set(ranking.index) < set(frame.index)
+    assert len(ranking) == 3
