@@ -5,12 +5,11 @@
 
 Times are the fastest of several rounds in one process, in which everything has been traced. The unit of GradSign is a
 forward and backward pass of the same batch through the Keras model with training=True, that of NNGP's features a
-forward pass of the same images with training=False. Peak memory is measured in a process for each, above what the
-process holds once its network is made and TensorFlow has run.
+forward pass of the same images with training=False. Peak memory is measured in a process for each, tracing included,
+above what the process holds once weights are made and TensorFlow has run.
 """
 
 import os
-import resource
 import subprocess
 import sys
 
@@ -70,7 +69,9 @@ class Work:
 
 
 def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Peak memory of this process (its ru_maxrss would count that of the process which started it)."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
 
 
 def memory(part: str) -> float:
@@ -84,8 +85,8 @@ def main(_) -> None:
     work = Work()
     if PART.value:
         tf.matmul(tf.ones([2, 2]), tf.ones([2, 2]))
-        call, before = getattr(work, PART.value)(), peak_mb()
-        call()
+        before = peak_mb()
+        getattr(work, PART.value)()()
         print(peak_mb() - before)
         return
     calls = {part: getattr(work, part)() for part in ("training", "gradsign", "forward", "features")}

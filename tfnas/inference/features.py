@@ -11,6 +11,7 @@ want it; the members of an ensemble share the trace.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -147,6 +148,8 @@ def extract(
     network = Network(graph, weights, dtype=dtype)
     _, most = network.footprint.forward(keep=False)
     batch_size = memory.block(min(batch_size, len(images)), 0, 2 * most, "features of one image")
+    # As many batches of equal sizes: the last one is padded by less.
+    batch_size = math.ceil(len(images) / math.ceil(len(images) / batch_size))
 
     def of_batch(start: int) -> np.ndarray:
         block = images[start : start + batch_size]
