@@ -1,6 +1,6 @@
 """Bugs planted on purpose, one at a time: which of them the tests notice.
 
-    python -m benchmarks.mutation                       # all; most of an hour on 2 cores
+    python -m benchmarks.mutation                       # all; about seven minutes on 2 cores
     python -m benchmarks.mutation --only=seed,split     # those with one of these words in what they are
     python -m benchmarks.mutation --first=20 --count=10
 

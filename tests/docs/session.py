@@ -126,6 +126,7 @@ def run_benchmark(module: str, arguments: list[str]) -> None:
         "benchmarks.float32": ["--help"],
         "benchmarks.imagenet": ["--help"],
         "benchmarks.workers": ["--help"],
+        "benchmarks.mutation": ["--help"],
     }[module]
     command = [sys.executable, "-m", module, *arguments, *small]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
