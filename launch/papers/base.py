@@ -75,6 +75,19 @@ class Made:
 
 
 @dataclasses.dataclass(frozen=True)
+class Stage:
+    """What is computed for some of the architectures when the rest is known.
+
+    Attributes:
+        archs: which, by what the experiment's own jobs have found.
+        jobs: what.
+    """
+
+    archs: Callable[[Inputs], Sequence[str]]
+    jobs: Jobs
+
+
+@dataclasses.dataclass(frozen=True)
 class Experiment:
     """A table or figure of a paper.
 
@@ -85,6 +98,7 @@ class Experiment:
         columns: by data set of the paper, columns of a table with its accuracies, of which the first that is there is
             taken. Empty where no accuracies are looked at.
         jobs: what is computed for each architecture; None where the table tells all.
+        second: what is computed for those that come out of it.
         paper_size: number of architectures at --scale=paper.
         small_size: number of architectures at --scale=small.
         required: columns of the table that it cannot do without.
@@ -100,6 +114,7 @@ class Experiment:
     jobs: Jobs | None
     paper_size: int
     small_size: int = 32
+    second: Stage | None = None
     required: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
     source: str = ""
@@ -114,5 +129,11 @@ class Experiment:
         """All of it but the function, for recipe.json."""
         told = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "make"}
         if self.jobs is not None:
-            told["jobs"] = {"kind": type(self.jobs).__name__} | dataclasses.asdict(self.jobs)
+            told["jobs"] = _described(self.jobs)
+        if self.second is not None:
+            told["second"] = _described(self.second.jobs)
         return told
+
+
+def _described(jobs: Jobs) -> dict[str, Any]:
+    return {"kind": type(jobs).__name__} | dataclasses.asdict(jobs)

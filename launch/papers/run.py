@@ -14,7 +14,7 @@ from launch.flags.execution import Execution, Workers
 from launch.flags.reproduction import EMBEDDED_NOTE, Reproduction
 from launch.jobs import base as jobs
 from launch.papers import joining, printing, truth
-from launch.papers.base import Experiment, Inputs
+from launch.papers.base import Experiment, Inputs, Jobs
 from tfnas import files, paths
 from tfnas.errors import InputError
 
@@ -59,11 +59,17 @@ def run(request: Reproduction, experiment: Experiment, output: str, workers: Wor
     else:
         if request.scores:
             found, where = _given(request, experiment, known), request.scores
+            if not (experiment.columns or request.table):
+                known = known.of(found["arch"].unique())
         else:
             known = known.drawn(request, experiment)
-            found, where = _computed(request, experiment, known, output, workers), f"{output}/scores"
+            found, where = _computed(request, experiment, experiment.jobs, known, output, workers), f"{output}/scores"
         records, frame, notes = joining.join(found, known.frame, known.space, f"{where} and {request.truth}")
     inputs = Inputs(experiment, known.space, frame, known.datasets, records, request.seed)
+    if experiment.second is not None and not request.scores:
+        some = known.of(experiment.second.archs(inputs))
+        more = _computed(request, experiment, experiment.second.jobs, some, output, workers)
+        inputs = dataclasses.replace(inputs, records=_together([records, more]))
     made = experiment.make(inputs)
     rows = made.rows.assign(difference=made.rows["ours"] - made.rows["paper"])
     rows.insert(0, "experiment", experiment.id)
@@ -90,15 +96,11 @@ def _given(request: Reproduction, experiment: Experiment, known: truth.Truth) ->
 
 
 def _computed(
-    request: Reproduction, experiment: Experiment, known: truth.Truth, output: str, workers: Workers
+    request: Reproduction, experiment: Experiment, what: Jobs, known: truth.Truth, output: str, workers: Workers
 ) -> pd.DataFrame:
     """Records of the architectures, computed as far as they are not there yet."""
-    import pandas as pd
-
-    from tfnas.runs import records
-
     workers.start_tensorflow()
-    todo = _at_hand(experiment.jobs.of(experiment, request, known.space.name, known.datasets))
+    todo = _at_hand(what.of(experiment, request, known.space.name, known.datasets))
     execution = Execution(output=f"{output}/scores", **dataclasses.asdict(workers))
     archs = known.frame.index.tolist()
     parts = []
@@ -106,6 +108,15 @@ def _computed(
         print(f"{experiment.id}: {len(archs)} networks on {job.title}")
         jobs.run(job, archs, execution)
         parts.append(job.results(archs, execution.output))
+    return _together(parts)
+
+
+def _together(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """All records once."""
+    import pandas as pd
+
+    from tfnas.runs import records
+
     return pd.concat(parts).drop_duplicates(list(records.KEY)).reset_index(drop=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from launch.flags.architectures import sample_architectures, sample_known
@@ -36,6 +37,10 @@ class Truth:
     datasets: tuple[str, ...]
     space: Space
     notes: tuple[str, ...]
+
+    def of(self, archs: Sequence[str]) -> Truth:
+        """These architectures, with whatever is known of them."""
+        return dataclasses.replace(self, frame=self.frame.reindex(archs).rename_axis("arch"))
 
     def drawn(self, request: Reproduction, experiment: Experiment) -> Truth:
         """As many of the architectures as the scale asks for.
@@ -149,4 +154,4 @@ def _networks(request: Reproduction, experiment: Experiment) -> Truth:
         count = request.count(*sizes, space.size)
         whole = count == space.size
         archs = list(map(str, space.enumerate())) if whole else sample_architectures(space, count, request.seed)
-    return Truth(pd.DataFrame(index=pd.Index(archs, name="arch")), (), space, notes)
+    return Truth(pd.DataFrame(index=pd.Index(archs, name="arch")), request.datasets, space, notes)

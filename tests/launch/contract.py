@@ -180,7 +180,7 @@ BAD_INPUT = {
         "--experiment=gs_table5_2 --output=OUT --datasets=cifar11": "'cifar11'",
         "--experiment=gs_table5_2 --output=OUT --datasets=digits --targets=a,b": "--targets names columns of --table",
         "--experiment=gs_table9_9 --output=OUT": "'gs_table9_9'",
-        "--experiment=nngp_fig7 --output=OUT": "not available yet",
+        "--experiment=fear_fig7 --output=OUT": "not available yet",
     },
     "train": {
         "": "--output is required",

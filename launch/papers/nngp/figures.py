@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Red, orange and black for 4, 12 and 36 epochs, as in the paper; grey for sizes.
 REFERENCES = {"4 epochs": "#D55E00", "12 epochs": "#E69F00", "36 epochs": "#000000", "108 epochs": "#CC79A7"}
 _GREY = "#777777"
-_LABELS = {
+LABELS = {
     "kendall": r"Kendall $\tau_b$",
     "pearson": "Pearson correlation",
     "discovered": "discovered performance (%)",
@@ -69,7 +69,7 @@ def over_cost(rows: pd.DataFrame, measures: Sequence[str]) -> Figure:
     figure, axes = panels(len(measures))
     for one, measure in zip(axes, measures, strict=True):
         draw_over_cost(one, rows[rows["measure"] == measure])
-        one.set_ylabel(_LABELS.get(measure, measure), fontsize=8)
+        one.set_ylabel(LABELS.get(measure, measure), fontsize=8)
     legend(figure, axes[0])
     return figure
 

@@ -30,7 +30,9 @@ class FakeWorker(Worker):
 
 def fake_workers(monkeypatch):
     from launch.jobs.inference import InferenceJob
+    from launch.jobs.latency import LatencyJob
     from launch.jobs.scores import ScoreJob
+    from launch.jobs.training import TrainJob
 
-    for job in (InferenceJob, ScoreJob):
+    for job in (InferenceJob, LatencyJob, ScoreJob, TrainJob):
         monkeypatch.setattr(job, "worker", lambda self: FakeWorker())

@@ -23,6 +23,8 @@ COMPUTED = {
     name: OF_DIGITS * (name == "gs_tableA_2")
     for name in ("gs_table5_1", "gs_table5_2", "gs_table5_4", "gs_tableA_2", "gs_figA_1", "lga_fig4")
 }
+# Younger than what is kept.
+LATER = {"nngp_fig7"}
 
 
 @pytest.fixture(autouse=True)
@@ -44,10 +46,10 @@ def kept_rows(name):
 
 
 def test_every_experiment_has_kept_rows():
-    assert {path.stem for path in (KEPT / "rows").iterdir()} == {*EXPERIMENTS, "nngp_fig5_computed"}
+    assert {path.stem for path in (KEPT / "rows").iterdir()} == {*EXPERIMENTS, "nngp_fig5_computed"} - LATER
 
 
-@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name not in COMPUTED])
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name not in LATER.union(COMPUTED)])
 def test_given_records_give_the_rows_of_before(tmp_path, name):
     more = [f"--scores={KEPT / 'nngp'}"] if EXPERIMENTS[name].jobs else []
     table = [TABLE] if EXPERIMENTS[name].columns else []

@@ -1,0 +1,122 @@
+"""Short training, latency and inference of the same networks, as figure 7 of Park et al. 2020 needs them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from launch.flags.inference import Inference
+from launch.flags.latency import Latency
+from launch.flags.reproduction import EMBEDDED_DATASET, Reproduction
+from launch.flags.training import Training
+from launch.jobs.base import Job
+from launch.jobs.inference import InferenceJob
+from launch.jobs.latency import LatencyJob
+from launch.jobs.training import TrainJob
+from launch.papers.base import Experiment
+from launch.papers.nngp.metrics import PUBLISHED_MOMENTUM
+from tfnas.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """On what, and how long.
+
+    Attributes:
+        dataset: where none is asked for.
+        share: of the training split, in percent, that trains; the rest validates.
+        short: epochs of every network.
+        full: epochs of the networks that are selected.
+        sizes: of inference: (labels, or 0 for all; numbers of training images; number of validation images).
+        batch_size: of training.
+    """
+
+    dataset: str
+    share: int
+    short: int
+    full: int
+    sizes: tuple[tuple[int, tuple[int, ...], int], ...]
+    batch_size: int = 256
+
+    @property
+    def splits(self) -> dict[str, str]:
+        """Flags of training and of inference that hold the validation images out."""
+        return {"train_split": f"train[:{self.share}%]", "val_split": f"train[{self.share}%:]"}
+
+
+# A tenth of ImageNet's training split has 50,000 images that are balanced, its last 50,000 are not.
+PAPER = Setting("imagenet2012", 90, 5, 400, ((0, (8000,), 50_000), (100, (1000, 8000), 5000)))
+SMALL = Setting("cifar100", 35, 5, 5, ((20, (500,), 1000),), batch_size=64)
+DIGITS = Setting(EMBEDDED_DATASET, 50, 5, 5, ((0, (100,), 200),), batch_size=64)
+
+
+def setting(request: Reproduction, datasets: Sequence[str]) -> Setting:
+    """What a request asks for; the digits stand in at --scale=small where CIFAR-100 is not at hand."""
+    from tfnas import data
+
+    if request.scale != "small":
+        return dataclasses.replace(PAPER, dataset=datasets[0] if datasets else PAPER.dataset)
+    if not datasets:
+        try:
+            data.split_size(SMALL.dataset, "train", data_dir=request.data_dir or None)
+        except InputError:
+            return DIGITS
+        return SMALL
+    return DIGITS if datasets[0] == DIGITS.dataset else dataclasses.replace(SMALL, dataset=datasets[0])
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """Training: short of every network, or full of a selection.
+
+    Attributes:
+        full: which of both.
+    """
+
+    full: bool = False
+
+    def of(self, experiment: Experiment, request: Reproduction, space: str, datasets: Sequence[str]) -> list[Job]:
+        """The one job."""
+        chosen = setting(request, datasets)
+        epochs = chosen.full if self.full else chosen.short
+        common = _common(request, space, chosen)
+        return [TrainJob(Training(epochs=epochs, batch_size=chosen.batch_size, **chosen.splits, **common))]
+
+
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """Everything by which networks are selected: short training, multiply-adds and inference.
+
+    Attributes:
+        ensemble: initialisations of inference.
+        momentum: share of the initial moving statistics that BN keeps.
+    """
+
+    ensemble: int = 4
+    momentum: float = PUBLISHED_MOMENTUM
+
+    def of(self, experiment: Experiment, request: Reproduction, space: str, datasets: Sequence[str]) -> list[Job]:
+        """Cheap ones first, so that a folder that was left early has most of it."""
+        chosen = setting(request, datasets)
+        common = _common(request, space, chosen)
+        inferences = [
+            InferenceJob(
+                Inference(
+                    labels=labels,
+                    n_train=n_train,
+                    n_val=(n_val,),
+                    ensemble=(self.ensemble,),
+                    bn_momentum=self.momentum,
+                    **chosen.splits,
+                    **common,
+                )
+            )
+            for labels, n_train, n_val in chosen.sizes
+        ]
+        trainings = Trained().of(experiment, request, space, datasets)
+        return [LatencyJob(Latency(**common), ""), *inferences, *trainings]
+
+
+def _common(request: Reproduction, space: str, chosen: Setting) -> dict[str, Any]:
+    return {"space": space, "dataset": chosen.dataset, "data_dir": request.data_dir, "seed": request.seed}
