@@ -18,14 +18,18 @@ def shared_path() -> pathlib.Path:
     return pathlib.Path(os.environ.get("TFNAS_SHARED", ROOT.parent / "shared"))
 
 
+def needed(path: pathlib.Path) -> pathlib.Path:
+    """A file or folder of reference data; a test skips where it is absent, but fails under CI=true."""
+    if not path.exists():
+        absent = pytest.fail if os.environ.get("CI", "").lower() in ("true", "1") else pytest.skip
+        absent(f"reference data not found: {path} (set TFNAS_SHARED)")
+    return path
+
+
 @pytest.fixture(scope="session")
 def shared() -> pathlib.Path:
-    """Folder with golden values and real data; tests that need it skip where it is absent, but fail under CI=true."""
-    path = shared_path()
-    if not (path / "golden").is_dir():
-        absent = pytest.fail if os.environ.get("CI", "").lower() in ("true", "1") else pytest.skip
-        absent(f"reference data not found at {path} (set TFNAS_SHARED)")
-    return path
+    """Folder with golden values and real data."""
+    return needed(shared_path() / "golden").parent
 
 
 @pytest.fixture(scope="session")

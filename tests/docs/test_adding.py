@@ -50,7 +50,6 @@ def test_every_section_is_followed():
     assert list(dict.fromkeys(block.heading for block in BLOCKS)) == titles
 
 
-@pytest.mark.filterwarnings("ignore:An input array is constant")
 def test_a_proxy(follow, tmp_path):
     module = follow("A proxy")
     found = proxies.score(module.model, module.images, module.labels, ["contrast"], dtype="float64")["contrast"]

@@ -12,7 +12,6 @@ APART = {ROOT / "docs" / "adding.md"}
 WITH_CODE = [path for path in documents.paths() if documents.blocks(path) and path not in APART]
 
 
-@pytest.mark.filterwarnings("ignore:An input array is constant")  # four networks may all score alike
 @pytest.mark.parametrize("path", WITH_CODE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_all_that_a_document_says_can_be_done(path, session):
     for block in documents.blocks(path):

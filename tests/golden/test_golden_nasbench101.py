@@ -13,7 +13,7 @@ from spaces.nasbench101 import cells as nasbench101
 from spaces.nasbench101 import enumeration as nasbench101_enumeration
 from spaces.nasbench101 import network as nasbench101_network
 from tests import float32, nasbench101_plain
-from tests.conftest import shared_path
+from tests.conftest import needed, shared_path
 from tests.golden import steps
 
 _SPACE = spaces.get("nasbench101")
@@ -31,10 +31,7 @@ _NUMERIC = [spec for spec in _SPECS if "train_mode_logits" in spec]
 @pytest.fixture(scope="module")
 def table(shared):
     """All cells of the benchmark with their hashes and parameters."""
-    file = shared / "data/tables/nb101_all_test108.parquet"
-    if not file.exists():
-        pytest.skip(f"no {file}")
-    return pd.read_parquet(file)
+    return pd.read_parquet(needed(shared / "data/tables/nb101_all_test108.parquet"))
 
 
 def _rows(table, count):

@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from launch import correlate
+from tests.conftest import needed
 from tests.tfnas.evidence.cases import long
 from tfnas import evidence, tables
 from tfnas.runs import records
@@ -148,10 +149,7 @@ def test_help_needs_no_tensorflow():
 
 @pytest.fixture
 def published(shared):
-    folder = shared / "data" / "tables"
-    if not (folder / "nb201_nbsuitezero_proxies.parquet").exists():
-        pytest.skip(f"published tables not found in {folder}")
-    return folder
+    return needed(shared / "data" / "tables" / "nb201_nbsuitezero_proxies.parquet").parent
 
 
 def test_golden_published_scores(published, tmp_path):

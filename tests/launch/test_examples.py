@@ -32,7 +32,6 @@ def test_every_launcher_has_examples_and_nothing_else_stands_among_them():
         assert all(command.words[:3] == ("python", "-m", f"launch.{name}") for command in examples(name))
 
 
-@pytest.mark.filterwarnings("ignore:An input array is constant")
 @pytest.mark.parametrize("name", LAUNCHERS)
 def test_examples_run_one_after_the_other(name, session: Session):  # noqa: F811
     for before in ("score",) if name == "correlate" else ():
@@ -65,7 +64,6 @@ def printed(capsys):
     return capsys.readouterr().out.splitlines()[-1].removeprefix("next: ")
 
 
-@pytest.mark.filterwarnings("ignore:An input array is constant")
 @pytest.mark.parametrize("launcher", NEXT)
 def test_the_next_step_runs_as_it_is_printed(launcher, tmp_path, capsys):
     folder = tmp_path / "a folder's"

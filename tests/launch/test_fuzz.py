@@ -217,7 +217,6 @@ WORK = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:An input array is constant")
 @pytest.mark.parametrize(("name", "flags"), [(name, flags) for name in WORK for flags in WORK[name]])
 def test_what_is_taken_is_done_or_refused_in_one_line(name, flags, place):
     if name == "reproduce":
@@ -234,7 +233,6 @@ def endless(flag, value):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:An input array is constant")
 @pytest.mark.parametrize(("name", "flag"), EVERY, ids=[f"{name}-{flag}" for name, flag in EVERY])
 def test_every_value_that_is_taken_is_done(name, flag, place):
     if (name, flag) == ("prepare", "dataset"):

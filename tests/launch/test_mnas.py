@@ -35,7 +35,6 @@ def known(folder, *flags):
     return run(folder, "--accuracy=table", f"--table={folder / 'table.csv'}", "--accuracy_column=top1", *flags)
 
 
-@pytest.mark.filterwarnings("ignore:An input array is constant")
 def test_accuracies_and_throughputs_of_a_table(files, capsys, monkeypatch):
     folder, frame = files
     monkeypatch.setenv("COLUMNS", "80")

@@ -14,6 +14,7 @@ from spaces.mobile.mnas import accel
 from spaces.nasbench101.cells import to_bits
 from spaces.nasbench101.published import GRAPH_COLUMNS
 from tests import nasbench101_cases
+from tests.conftest import needed
 from tfnas import tables
 from tfnas.errors import InputError
 
@@ -195,9 +196,7 @@ class TestGraphs:
         assert importers.read(path, Options(**options)).frame["arch"].tolist() == archs
 
     def test_golden_graphs(self, tmp_path, shared):
-        source = shared / "data" / "tables" / "nb101_all_test108.parquet"
-        if not source.exists():
-            pytest.skip(f"{source} is not there")
+        source = needed(shared / "data" / "tables" / "nb101_all_test108.parquet")
         known = pd.read_parquet(source).iloc[::1000].reset_index(drop=True)
         known.to_parquet(tmp_path / "some.parquet")
         columns = {"test_acc_108_mean": "accuracy", "hash": "hash"}

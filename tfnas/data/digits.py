@@ -1,8 +1,9 @@
 """The UCI digits that scikit-learn ships, as a TFDS builder: real images that need no download."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow_datasets as tfds
 
 NUM_TEST = 360
@@ -43,9 +44,12 @@ class Digits(tfds.core.GeneratorBasedBuilder):
         images = pixels.reshape(-1, 8, 8, 1).astype("uint8")
         train, test = train_test_split(range(len(labels)), test_size=NUM_TEST, stratify=labels, random_state=SPLIT_SEED)
         return {
-            name: ((index, {"image": images[index], "label": int(labels[index])}) for index in sorted(indices))
+            name: self._generate_examples(images, labels, sorted(indices))
             for name, indices in (("train", train), ("test", test))
         }
 
-    def _generate_examples(self) -> None:
-        raise NotImplementedError("examples are made by _split_generators")
+    def _generate_examples(
+        self, images: np.ndarray, labels: np.ndarray, indices: Sequence[int]
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        for index in indices:
+            yield index, {"image": images[index], "label": int(labels[index])}

@@ -16,6 +16,7 @@ from spaces.nasbench101 import published
 from spaces.nasbench101.cells import to_bits
 from tests import conftest
 from tests import nasbench101_cases as cases
+from tests.conftest import needed
 from tests.spaces.nasbench101.cases import SPACE, assert_same, expected, read, refused
 from tfnas.errors import InputError
 
@@ -196,10 +197,7 @@ def test_rows_that_are_no_graphs_are_one_line(vertices, bits, labels):
 
 @pytest.fixture(scope="module")
 def known(shared):
-    path = shared / "data" / "tables" / "nb101_all_test108.parquet"
-    if not path.exists():
-        pytest.skip(f"{path} is not there")
-    return pd.read_parquet(path)
+    return pd.read_parquet(needed(shared / "data" / "tables" / "nb101_all_test108.parquet"))
 
 
 def test_golden_rows_in_the_published_form(path, known):

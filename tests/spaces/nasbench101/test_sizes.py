@@ -7,6 +7,7 @@ import pytest
 from spaces.base import Space
 from spaces.nasbench101 import published
 from tests import nasbench101_plain
+from tests.conftest import needed
 from tests.spaces.nasbench101.cases import INCEPTION, LOOSE, SPACE, draw, draw_uniform
 from tfnas.errors import InputError
 
@@ -38,8 +39,6 @@ def test_too_narrow_a_network_is_refused():
 
 
 def test_golden_parameters_are_those_of_the_benchmark(shared):
-    path = shared / "data" / "tables" / "nb101_all_test108.parquet"
-    if not path.exists():
-        pytest.skip(f"{path} is not there")
+    path = needed(shared / "data" / "tables" / "nb101_all_test108.parquet")
     frame = pd.read_parquet(path).sample(3000, random_state=0)
     assert np.array_equal(SPACE.sizes(published.archs(frame))["params"], frame["params"])

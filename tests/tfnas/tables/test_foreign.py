@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from tests.conftest import needed
 from tests.tfnas.tables.cases import make, one_line
 from tfnas import tables
 from tfnas.errors import InputError
@@ -77,9 +78,7 @@ def test_taken_columns_bring_their_units():
 
 
 def test_golden_accuracies_import(shared):
-    source = shared / "data" / "tables" / "nb201_accuracy.parquet"
-    if not source.exists():
-        pytest.skip(f"{source} is not there")
+    source = needed(shared / "data" / "tables" / "nb201_accuracy.parquet")
     frame = tables.as_table(source, columns={"cifar10_test_200": "cifar10"}, provenance="NATS-Bench").frame
     assert len(frame) == 15_625
     assert frame["cifar10"].max() == pytest.approx(94.37, abs=0.005)

@@ -9,7 +9,7 @@ from spaces import importers
 from spaces.importers import Options
 from spaces.mobile.mnas import accel
 from spaces.mobile.mnas.strings import Block
-from tests.conftest import shared_path
+from tests.conftest import needed, shared_path
 from tfnas import tables
 from tfnas.errors import InputError
 from tfnas.networks.builder import GraphBuilder
@@ -17,7 +17,6 @@ from tfnas.networks.builder import GraphBuilder
 SPACE = spaces.get("mnas")
 TABLE = shared_path() / "data/tables/accel_nasbench_imagenet_mnasnet_space.parquet"
 BLOCKS = [(1, 3, 2, True), *[(6, 5, 1, False)] * 5, (4, 3, 4, True)]
-needs_table = pytest.mark.skipif(not TABLE.exists(), reason=f"{TABLE} is not there")
 
 
 def small_table(folder, **changes):
@@ -67,8 +66,7 @@ def test_counter_by_hand():
 class TestImporter:
     def test_golden_table(self):
         """The whole table: strings, columns and units."""
-        if not TABLE.exists():
-            pytest.skip(f"{TABLE} is not there")
+        needed(TABLE)
         table = importers.read(TABLE, Options(space="mnas"), "accel_nasbench")
         known = pd.read_parquet(TABLE)
         key = known[list(accel.COLUMNS)].astype(str).agg("|".join, axis=1)
@@ -136,15 +134,13 @@ def differing(rows):
     return found
 
 
-@needs_table
 def test_golden_sizes_of_a_spread():
-    rows = pd.read_parquet(TABLE).sort_values("params")
+    rows = pd.read_parquet(needed(TABLE)).sort_values("params")
     assert differing(rows.iloc[np.linspace(0, len(rows) - 1, 100).astype(int)]) == []
 
 
 @pytest.mark.slow
-@needs_table
 def test_golden_sizes_of_all():
-    rows = pd.read_parquet(TABLE)
+    rows = pd.read_parquet(needed(TABLE))
     assert len(rows) == 5138
     assert differing(rows) == []
