@@ -14,7 +14,6 @@ import resource
 import statistics
 import subprocess
 import sys
-import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -24,6 +23,7 @@ from absl import app, flags
 
 import proxies
 import spaces
+from benchmarks.timing import timed, training_pass
 from tfnas.engine import cache_size
 from tfnas.networks import weights
 from tfnas.networks.keras_model import to_keras
@@ -49,36 +49,10 @@ def batch(size: int, resolution: int = 32) -> tuple[np.ndarray, np.ndarray]:
     return rng.standard_normal((size, resolution, resolution, 3), dtype=np.float32), rng.integers(0, 10, size)
 
 
-def timed(call) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
 def score(arch, names, images, labels, options=None, **network) -> None:
     graph = spaces.get("nasbench201").layer_graph(arch, **network)
     outcomes = proxies.evaluate(graph, weights.initialize(graph), images, labels, names, options)
     assert all(outcome.status != "error" for outcome in outcomes.values()), outcomes
-
-
-def training_pass(graph, images, labels):
-    """A warm forward and backward pass of the Keras model as a callable."""
-    model = to_keras(graph, weights.initialize(graph))
-    images, labels = tf.constant(images), tf.constant(labels)
-
-    @tf.function
-    def step():
-        with tf.GradientTape() as tape:
-            logits = model(images, training=True)
-            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
-        return tape.gradient(loss, model.trainable_variables)
-
-    def run() -> None:
-        step()[0].numpy()
-
-    run()
-    run()
-    return run
 
 
 def jacobian_first_call(graph, images, labels) -> float:

@@ -10,7 +10,6 @@ Rounds of one and the other take turns; the last lines are their ratio and both 
 """
 
 import os
-import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -20,6 +19,7 @@ import tensorflow as tf
 from absl import app, flags
 
 import spaces
+from benchmarks.timing import timed
 from spaces.mobile.mnas import published
 from tfnas import data, environment
 
@@ -44,12 +44,6 @@ def photographs():
     return data.stream(DATASET.value, SPLIT.value, BATCH.value, data_dir=DATA_DIR.value or None)
 
 
-def seconds(call) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
 def main(_) -> None:
     model = network()
     forward = tf.function(lambda x: model(x, training=False), autograph=False, reduce_retracing=True)
@@ -65,7 +59,7 @@ def main(_) -> None:
     spent = {name: [] for name in rounds}
     for _ in range(ROUNDS.value):
         for name, call in rounds.items():
-            spent[name].append(seconds(call))
+            spent[name].append(timed(call))
     cost = f"{model.count_params() / 1e6:.1f} M parameters"
     print(f"{environment.cpu_model()}, {environment.usable_cores()} cores; {DATASET.value}, {count} images; {cost}")
     best = {name: min(times) for name, times in spent.items()}

@@ -22,7 +22,7 @@ from absl import app, flags
 
 import proxies
 import spaces
-from benchmarks.engine import timed, training_pass
+from benchmarks.timing import timed, training_pass
 from spaces.mobile.mnas import published
 from tfnas import environment
 from tfnas.engine import cache_size

@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from scipy.linalg import cho_factor, cho_solve, eigh
 
 import spaces
+from benchmarks.timing import timed
 from proxies import nngp
 from tfnas.evidence import plots
 from tfnas.inference import ridge
@@ -38,12 +39,6 @@ OUTPUT = flags.DEFINE_string("output", "output/benchmark_nngp", "folder for cost
 
 CLASSES = 10
 SPACE = spaces.get("nasbench101")
-
-
-def timed(call) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 def noise(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
