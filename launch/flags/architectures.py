@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from launch import app
@@ -11,7 +11,7 @@ from tfnas import seeds
 from tfnas.errors import InputError
 
 if TYPE_CHECKING:
-    from spaces.base import Space
+    from spaces.base import Architecture, Space
 
 
 MOST = 1_000_000  # architectures that can be asked for at once
@@ -26,6 +26,7 @@ class Architectures:
         None, "architectures of a text file, one a line, or of a table (file or embedded)"
     )
     all: bool = app.flag(False, "every architecture of the space")
+    unique: bool = app.flag(False, "of those that are the same network (isomorphic), the first alone")
 
     def choose(self, space: Space, seed: int) -> list[str]:
         """Strings of the architectures, all shards together, without repetitions.
@@ -50,10 +51,15 @@ class Architectures:
                     f"--all is for spaces of up to {MOST} architectures. Received: {space.name}, which has "
                     f"{space.size}. Give --num_archs=N or --archs=FILE"
                 )
-            return [str(arch) for arch in space.enumerate()]
+            archs = list(space.enumerate())
+            return unique_architectures(space, archs) if self.unique else list(map(str, archs))
         if self.archs is None:
+            if self.unique:
+                raise InputError("--unique needs a list to leave repetitions out of: --all or --archs=FILE")
             return sample_architectures(space, self.num_archs, seed)
         known = read_architectures(self.archs, space)
+        if self.unique:
+            known = unique_architectures(space, known)
         return known if self.num_archs is None else sample_known(known, self.num_archs, seed)
 
 
@@ -91,6 +97,15 @@ def read_architectures(path: str, space: Space) -> list[str]:
     if not found:
         raise InputError(f"--archs={path} has no architectures")
     return list(found)
+
+
+def unique_architectures(space: Space, archs: Iterable[Architecture | str]) -> list[str]:
+    """Of each class of isomorphic architectures the first, as `Space.canonical` tells classes apart."""
+    first: dict[str, str] = {}
+    for arch in archs:
+        known = space.parse(arch) if isinstance(arch, str) else arch
+        first.setdefault(space.canonical(known), str(known))
+    return list(first.values())
 
 
 def sample_architectures(space: Space, count: int, seed: int) -> list[str]:

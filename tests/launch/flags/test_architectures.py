@@ -77,6 +77,28 @@ def test_all_architectures():
     assert len(set(choose(all=True))) == SPACE.size
 
 
+def test_one_of_each_class():
+    """The first by its index, as a plain loop over the space finds it; 6,466 as Dong and Yang 2020 count."""
+    first = {}
+    for arch in SPACE.enumerate():
+        first.setdefault(SPACE.canonical(arch), str(arch))
+    assert choose(all=True, unique=True) == list(first.values())
+    assert len(first) == 6466
+
+
+def test_one_of_each_class_of_a_file(tmp_path):
+    same = "|none~0|+|none~0|{0}~1|+|nor_conv_3x3~0|none~1|none~2|"  # nothing reaches what the edge in braces leads to
+    path = tmp_path / "archs.txt"
+    path.write_text("\n".join([same.format("skip_connect"), ARCHS[0], same.format("nor_conv_1x1")]))
+    assert choose(archs=str(path), unique=True) == [same.format("skip_connect"), ARCHS[0]]
+    assert choose(archs=str(path), unique=True, num_archs=1) in ([same.format("skip_connect")], [ARCHS[0]])
+
+
+def test_one_of_each_class_of_a_sample():
+    with pytest.raises(InputError, match="--unique needs a list"):
+        choose(num_archs=4, unique=True)
+
+
 def test_all_of_a_space_without_end():
     space = spaces.get("mnas")
     with pytest.raises(InputError, match=rf"Received: mnas, which has {space.size}\. Give --num_archs") as error:
