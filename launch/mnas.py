@@ -35,7 +35,7 @@ from launch.flags.latency import LITERT, Latency, Reward
 from launch.flags.networks import Networks
 from launch.flags.scoring import Scoring
 from launch.flags.training import Training
-from launch.jobs import asked, base, evidence, latency, operations, rewards, summary
+from launch.jobs import asked, base, evidence, operations, rewards, summary
 from launch.jobs.base import Job, narrow
 from launch.jobs.latency import LatencyJob
 from launch.jobs.training import TrainJob
@@ -126,11 +126,10 @@ def run(config: Config) -> int:
     archs, codes = config.architectures(), []
 
     def records_of(job: Job) -> pd.DataFrame:
-        if isinstance(job, LatencyJob):
-            latency.run(job, archs, config)
-        else:
-            base.run(job, archs, config)
+        base.run(job, archs, config)
         frame = job.results(archs, config.output)
+        for told in job.warnings(frame):
+            print(f"warning: {told}", file=sys.stderr)
         codes.append(summary.tell(frame, config.output))
         return frame
 

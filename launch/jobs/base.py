@@ -13,6 +13,7 @@ import dataclasses
 import hashlib
 import math
 import os
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -80,6 +81,7 @@ class Job(abc.ABC):
         noun: what the progress bar counts.
         whole: whether a task with any record missing is done anew with all of them.
         flush_every: records that may wait to be written: few where they are dear.
+        alone: why its tasks run one at a time, where they have to.
     """
 
     noun: ClassVar[str] = "networks"
@@ -87,6 +89,10 @@ class Job(abc.ABC):
     flush_every: ClassVar[int] = 500
 
     settings: Any
+
+    @property
+    def alone(self) -> str:
+        return ""
 
     @property
     def title(self) -> str:
@@ -110,6 +116,10 @@ class Job(abc.ABC):
         """Everything to do about these architectures."""
         blanks = tuple(self.blanks())
         return [Task(arch, repeat, blanks) for arch in archs for repeat in range(self.repeats)]
+
+    def warnings(self, found: pd.DataFrame) -> list[str]:
+        """What to say of its records, as `results` gives them, beside failures."""
+        return []
 
     def results(self, archs: Sequence[str], folder: str) -> pd.DataFrame:
         """The records in a folder that this job gives of these architectures, and no others.
@@ -135,6 +145,10 @@ def run(job: Job, archs: Sequence[str], execution: Execution) -> None:
     Raises:
         InputError: the same run is at work in this folder, or the job finds its settings wrong.
     """
+    if job.alone and execution.processes() > 1:
+        told = f"warning: {job.noun} are found by one process: {job.alone}. Received: --workers={execution.workers}"
+        print(told, file=sys.stderr)
+        execution = dataclasses.replace(execution, workers=1)
     index, count = parse_shard(execution.shard)
     tasks = job.tasks([arch for arch in archs if in_shard(arch, index, count)])
     with _alone(job, archs, execution):

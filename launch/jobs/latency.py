@@ -6,9 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
-import sys
 import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from launch.flags.latency import LITERT, MACS, Latency
@@ -18,7 +16,8 @@ from tfnas import environment
 from tfnas.runs import records
 
 if TYPE_CHECKING:
-    from launch.flags.execution import Execution
+    import pandas as pd
+
     from tfnas.networks.graph import Graph
 
 # Beside the records, where converted models are kept.
@@ -70,6 +69,19 @@ class LatencyJob(Job):
                 flavour=network.flavour,
                 options=records.dump_options(options),
             )
+        ]
+
+    @property
+    def alone(self) -> str:
+        return "several would disturb one another" if self.settings.latency == LITERT else ""
+
+    def warnings(self, found: pd.DataFrame) -> list[str]:
+        busy = int(found["message"].str.startswith(BUSY).sum())
+        if not busy:
+            return []
+        return [
+            f"the machine is busy with something else: the runs of {busy} of {len(found)} networks spread widely. "
+            "Measure again while it is quiet, with another --output or --litert_repeats"
         ]
 
     def worker(self) -> Worker:
@@ -137,22 +149,3 @@ def converted(graph: Graph, scheme: str) -> bytes:
     # Keras keeps every layer's symbolic tensors until told otherwise.
     keras.backend.clear_session()
     return litert.convert(keras_model.to_keras(graph, weights.initialize(graph, scheme, 0)))
-
-
-def run(job: LatencyJob, archs: Sequence[str], execution: Execution) -> None:
-    """Does the job; measurements run one at a time, as they would disturb one another."""
-    if job.settings.latency == LITERT and execution.processes() > 1:
-        print(
-            f"warning: latencies are measured by one process, as several would disturb one another. "
-            f"Received: --workers={execution.workers}",
-            file=sys.stderr,
-        )
-        execution = dataclasses.replace(execution, workers=1)
-    base.run(job, archs, execution)
-    frame = job.results(archs, execution.output)
-    if busy := int(frame.message.str.startswith(BUSY).sum()):
-        print(
-            f"warning: the machine is busy with something else: the runs of {busy} of {len(frame)} networks spread "
-            "widely. Measure again while it is quiet, with another --output or --litert_repeats",
-            file=sys.stderr,
-        )

@@ -29,7 +29,7 @@ class Setting:
         short: epochs of every network.
         full: epochs of the networks that are selected.
         sizes: of inference: (labels, or 0 for all; numbers of training images; number of validation images).
-        batch_size: of training.
+        batch_size, weight_decay, crop: of training; MnasNet decays weights by 1e-5.
     """
 
     dataset: str
@@ -38,6 +38,8 @@ class Setting:
     full: int
     sizes: tuple[tuple[int, tuple[int, ...], int], ...]
     batch_size: int = 256
+    weight_decay: float = 1e-5
+    crop: int = 4
 
     @property
     def splits(self) -> dict[str, str]:
@@ -47,7 +49,8 @@ class Setting:
 
 # A tenth of ImageNet's training split has 50,000 images that are balanced, its last 50,000 are not.
 PAPER = Setting("imagenet2012", 90, 5, 400, ((0, (8000,), 50_000), (100, (1000, 8000), 5000)))
-SMALL = Setting("cifar100", 35, 5, 5, ((20, (500,), 1000),), batch_size=64)
+# Few images: what counts is the number of steps, and there are too few of them to learn from images that move.
+SMALL = Setting("cifar100", 35, 15, 15, ((20, (500,), 1000),), batch_size=64, crop=0)
 DIGITS = Setting(EMBEDDED_DATASET, 50, 5, 5, ((0, (100,), 200),), batch_size=64)
 
 
@@ -81,7 +84,8 @@ class Trained:
         chosen = setting(request, datasets)
         epochs = chosen.full if self.full else chosen.short
         common = _common(request, space, chosen)
-        return [TrainJob(Training(epochs=epochs, batch_size=chosen.batch_size, **chosen.splits, **common))]
+        how = {name: getattr(chosen, name) for name in ("batch_size", "weight_decay", "crop")}
+        return [TrainJob(Training(epochs=epochs, **how, **chosen.splits, **common))]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 
 from launch.flags.execution import Execution
 from launch.flags.latency import Latency
-from launch.jobs import latency, operations
+from launch.jobs import base, latency, operations
 from launch.jobs.latency import LatencyJob
 from tests.launch.jobs.test_scores import ARCHS
 from tfnas import environment
@@ -27,7 +27,7 @@ def settings(**more):
 
 def run(folder, archs=ARCHS, execution=None, **more):
     job = LatencyJob(settings(**more), str(folder))
-    latency.run(job, archs, Execution(output=str(folder), **execution or {}))
+    base.run(job, archs, Execution(output=str(folder), **execution or {}))
     return job.results(archs, str(folder)).set_index("arch")
 
 
@@ -111,15 +111,20 @@ def test_measurements_never_run_beside_each_other(tmp_path, timed, capsys, monke
 
     monkeypatch.setattr("tfnas.runs.processes.Processes.__init__", refuse)
     run(tmp_path, latency="litert", execution={"workers": 2})
-    assert "warning: latencies are measured by one process" in capsys.readouterr().err
+    assert (
+        "warning: latencies are found by one process: several would disturb one another. Received: --workers=2"
+        in capsys.readouterr().err
+    )
     assert len(timed) == len(ARCHS)
 
 
-def test_a_busy_machine_is_said_and_recorded(tmp_path, timed, capsys):
+def test_a_busy_machine_is_said_and_recorded(tmp_path, timed):
     found = run(tmp_path, latency="litert")
     assert (found.status == "ok").all()
     assert [message[:4] for message in found.message.sort_values()] == ["", "busy"]
-    assert "busy with something else: the runs of 1 of 2 networks" in capsys.readouterr().err
+    (told,) = LatencyJob(settings(latency="litert"), str(tmp_path)).warnings(found.reset_index())
+    assert "busy with something else: the runs of 1 of 2 networks" in told
+    assert LatencyJob(settings(), str(tmp_path)).warnings(run(tmp_path).reset_index()) == []
 
 
 @pytest.mark.parametrize(
