@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,14 +47,15 @@ def _modules(passes: Passes, images: np.ndarray) -> dict[str, float]:
     if any(graph.by_name[node.name].params != node.params for node in passes.graph.nodes):
         raise InputError(f"MeCo needs a network whose weights fit images of any size, here {images.shape[1:]}")
     outputs = module_outputs(graph)
+    asked = set(outputs.values())
     values: dict[str, float] = {}
+
+    def observe(name: str, value: Any) -> None:
+        if name in asked:
+            values[name] = _smallest_eigenvalue(value.numpy()[0])
+
     network = Network(graph, passes.weights, fuse=False, dtype=passes.options.dtype)
-    network.forward(
-        images,
-        "batch",
-        keep=False,
-        observer=lambda name, value: values.__setitem__(name, _smallest_eigenvalue(value.numpy()[0])),
-    )
+    network.forward(images, "batch", keep=False, observer=observe)
     return {module: values[node] for module, node in outputs.items()}
 
 
@@ -73,7 +74,9 @@ def module_outputs(graph: Graph) -> dict[str, str]:
 
 def _smallest_eigenvalue(output: np.ndarray) -> float:
     channels = output.reshape(-1, output.shape[-1]).T.astype(np.float64)
-    if channels.shape[1] < 2 or channels.shape[0] < 2:
+    count, places = channels.shape
+    # Centred maps of fewer places than channels are dependent: what the decomposition gives then is round-off about 0.
+    if count >= places or count < 2:
         return 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
         correlation = np.nan_to_num(np.corrcoef(channels), nan=0.0)
