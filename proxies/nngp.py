@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from proxies.options import Options, calibration_size
+from tfnas.data.lazy import Images, joined
 from tfnas.engine import Network, ntk
 from tfnas.errors import InputError
 from tfnas.inference import features, ridge
@@ -32,14 +33,14 @@ class Data:
     """Images and labels of an inference; any prefix of either part is a smaller part of its own.
 
     Attributes:
-        train, val: images [N, H, W, C].
+        train, val: images [N, H, W, C], arrays or `tfnas.data.lazy.Images`.
         train_labels, val_labels: [N] int.
         classes: number of classes.
     """
 
-    train: np.ndarray
+    train: np.ndarray | Images
     train_labels: np.ndarray
-    val: np.ndarray
+    val: np.ndarray | Images
     val_labels: np.ndarray
     classes: int
 
@@ -77,7 +78,7 @@ def nngp_member(
         **options: as in `features.extract`.
     """
     options |= {"batch_size": block_size} if block_size else {}
-    both = features.extract(graph, arrays, np.concatenate([data.train, data.val]), **options)
+    both = features.extract(graph, arrays, joined(data.train, data.val), **options)
     count = len(data.train)
     return Member("nngp", both[:count], both[count:])
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfnas import errors, seeds
-from tfnas.data import builders, reading, synthetic
+from tfnas.data import builders, lazy, reading, synthetic
 from tfnas.data.sources import Source, info
 
 if TYPE_CHECKING:
@@ -119,10 +119,14 @@ def balanced_prefixes(
     *,
     data_dir: str | os.PathLike | None = None,
     labels: Sequence[int] = (),
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray | lazy.Images, np.ndarray]:
     """`size` examples of which every beginning is balanced, and the same whatever the size: class 0, 1, ..., 0, 1, ...
 
-    Arguments, result and errors as in `batch`.
+    Arguments and errors as in `batch`.
+
+    Returns:
+        images [size, H, W, C] float32, as an array or, where that would fill much of the memory, as `lazy.Images`,
+        whose slices are arrays; and labels [size] int32.
     """
     source = _of(name, labels)
     _check_positive(size)
@@ -136,8 +140,10 @@ def balanced_prefixes(
     builder = builders.open_builder(source, data_dir)
     order = _order(source, split, builder, size, seeds.derive_seed(seed, source.drawn_as, split), labels)
     firsts = _firsts(source, split, builder, order, np.bincount(classes, minlength=source.classes), labels)
-    chosen = [firsts[label][rank] for rank, label in zip(ranks, classes, strict=True)]
-    return _read(source, split, builder, order[chosen], labels)
+    indices = order[[firsts[label][rank] for rank, label in zip(ranks, classes, strict=True)]]
+    if lazy.are_many(source, size):
+        return lazy.Images([(source, split, builder, indices)]), classes.astype(np.int32)
+    return _read(source, split, builder, indices, labels)
 
 
 def _of(name: str, labels: Sequence[int]) -> Source:

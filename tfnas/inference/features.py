@@ -14,7 +14,7 @@ import functools
 import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -24,6 +24,9 @@ from tfnas.engine import Network
 from tfnas.errors import InputError
 from tfnas.networks.builder import GraphBuilder
 from tfnas.networks.graph import Graph, Node
+
+if TYPE_CHECKING:
+    from tfnas.data.lazy import Images
 
 Tensor = Any
 Weights = Mapping[str, np.ndarray]
@@ -111,7 +114,7 @@ def _is_foldable(graph: Graph, node: Node) -> bool:
 def extract(
     graph: Graph,
     weights: Weights,
-    images: np.ndarray,
+    images: np.ndarray | Images,
     *,
     batch_size: int = 50,
     dtype: str = "float32",
@@ -125,7 +128,7 @@ def extract(
     Args:
         graph: the network; `graph.features` names the layer.
         weights: arrays by "<node>.<param>", with the moving statistics to use.
-        images: [N, H, W, C].
+        images: [N, H, W, C]; slices of them are taken, so that they may stay in their files.
         batch_size: images that run at once on each device, at most (on one device two batches overlap, and fewer run
             where memory is short); N is padded to a multiple of it (and of the number of devices), so that all batches
             are of one shape, and what the padding gives is dropped.
@@ -189,7 +192,7 @@ class _Replicas:
 
         self.step = tf.function(lambda images: strategy.run(on_replica, (images,)), autograph=False)
 
-    def __call__(self, weights: Weights, images: np.ndarray) -> np.ndarray:
+    def __call__(self, weights: Weights, images: np.ndarray | Images) -> np.ndarray:
         for key, variable in self.variables.items():
             variable.assign(weights[key])
         # Each replica takes one range of the images, so that those of one replica after the other are in order.
@@ -242,7 +245,7 @@ def _widened(array: np.ndarray, dtype: str) -> np.ndarray:
     return np.asarray(array, np.result_type(array, dtype))
 
 
-def _check(graph: Graph, images: np.ndarray, batch_size: int) -> None:
+def _check(graph: Graph, images: np.ndarray | Images, batch_size: int) -> None:
     if not graph.features:
         raise InputError("The network names no layer of features. Allowed: a graph finished with `features`")
     if alone := [node.name for node in graph.nodes if node.op == "batch_norm" and not node["moving"]]:
