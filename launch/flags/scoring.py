@@ -45,6 +45,9 @@ class Scoring(Networks):
     synflow_kept_bn: tuple[str, ...] = app.flag(
         (), "prefixes of layers whose BN synflow keeps (zero-cost-nas: reduction)"
     )
+    augment: bool = app.flag(
+        False, "mirror and crop the images of the batch at random, with 4 pixels of padding, as zero-cost-nas does"
+    )
     dtype: str = app.flag("float32", "of all arithmetic", choices=DTYPES)
 
     def check(self) -> None:

@@ -7,6 +7,8 @@ import math
 import time
 from typing import Any
 
+import numpy as np
+
 import proxies
 from launch.flags.scoring import Scoring
 from launch.jobs.base import Job, Task, Worker
@@ -15,6 +17,7 @@ from tfnas.runs import records
 
 # Options under the names that they had when the first records were written, or those would not be found again.
 _DEFAULT = proxies.Options()
+_PADDING = 4  # pixels
 _RECORDED_AS = {"ntk_logits": "kernel", "ntk_params": "params"}
 
 
@@ -41,6 +44,8 @@ class ScoreJob(Job):
             changed = {_RECORDED_AS.get(name, name): getattr(options, name) for name in entry.options}
             if settings.dtype != _DEFAULT.dtype and entry.consumes != "nothing":
                 changed["dtype"] = settings.dtype  # records of the first versions, all of them float32, do not say so
+            if settings.augment and entry.consumes != "nothing":
+                changed["augment"] = True  # nor that images are as they are
             blanks.append(
                 records.Record(
                     space=settings.space,
@@ -77,6 +82,8 @@ class _Scorer(Worker):
         batches = max(proxies.get(name).batches for name in settings.names())
         count = size * batches if size * batches <= settings.split_size(settings.split) else size
         images, labels = data.batch(settings.dataset, settings.split, count, settings.seed, data_dir=folder)
+        if settings.augment:
+            images = _augmented(images, settings)
         self.batch = images[:size], labels[:size]
         self.second = (images[size:], labels[size:]) if count > size else None
 
@@ -108,3 +115,16 @@ class _Scorer(Worker):
             }
             for name, seconds in zip(names, spent, strict=True)
         ]
+
+
+def _augmented(images: np.ndarray, settings: Scoring) -> np.ndarray:
+    """The images mirrored and cropped, by draws that the seed fixes."""
+    import tensorflow as tf
+
+    from tfnas import data
+    from tfnas.training.augment import flip_and_crop
+
+    draw = np.random.default_rng(seeds.derive_seed(settings.seed, "augment")).integers(2**31 - 1, size=2)
+    black = data.info(settings.dataset).black
+    draw = tf.constant(draw, tf.int32)
+    return flip_and_crop(tf.constant(images), draw, flip=True, crop=_PADDING, black=black).numpy()

@@ -46,6 +46,7 @@ JOBS = {
             "prescribed_init": (False, ("zen",)),
             "noise_repeats": (3, ("zen",)),
             "synflow_kept_bn": (("reduction",), ("synflow",)),
+            "augment": (True, ("gradsign", "fnorm", "zen", "synflow")),
             "dtype": ("float64", ("gradsign", "fnorm", "zen", "synflow")),
         },
     ),

@@ -132,6 +132,23 @@ def test_there_is_no_second_batch_where_none_is_compared_or_the_split_has_no_mor
     assert len(short.labels) == len(one.labels) == 4
 
 
+def test_augmented_images_are_windows_of_the_padded_ones_fixed_by_the_seed(handed):
+    (plain,) = handed(ARCHS[:1]).values()
+    (once,), (again,) = handed(ARCHS[:1], augment=True).values(), handed(ARCHS[:1], augment=True).values()
+    np.testing.assert_array_equal(once.images, again.images)
+    black = np.float32(data.info("synthetic").black)
+    differing = 0
+    for image, seen in zip(plain.images, once.images, strict=True):
+        padded = np.tile(black, (40, 40, 1))
+        padded[4:36, 4:36] = image
+        windows = [padded[row : row + 32, column : column + 32] for row in range(9) for column in range(9)]
+        mirrored = padded[:, ::-1]
+        windows += [mirrored[row : row + 32, column : column + 32] for row in range(9) for column in range(9)]
+        assert any(np.allclose(window, seen, atol=1e-6) for window in windows)
+        differing += not np.array_equal(image, seen)
+    assert differing
+
+
 @pytest.mark.parametrize("name", spaces.names())
 def test_the_thin_network_is_the_same_architecture_as_narrow_as_its_space_allows(name, handed):
     space = spaces.get(name)
@@ -156,6 +173,7 @@ def test_the_thin_network_is_the_same_architecture_as_narrow_as_its_space_allows
         ("noise_repeats", 3, {"zen"}),
         ("bn", "inference", {"fnorm", "gradsign"}),
         ("dtype", "float64", {"fnorm", "gradsign", "zen"}),
+        ("augment", True, {"fnorm", "gradsign", "zen"}),
         ("init", "xavier", EVERY),
         ("batch_size", 8, EVERY),
         ("width", 4, EVERY),
