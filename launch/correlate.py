@@ -36,7 +36,9 @@ MOST_RESAMPLES = 1_000_000
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    scores: str = app.path_flag(None, "folder of records, or a CSV or Parquet file of scores")
+    scores: tuple[str, ...] = app.path_flag(
+        None, "folders of records, kept scores (atlas:NAME or a file), CSV or Parquet files of scores, comma separated"
+    )
     table: str = app.path_flag(None, "known accuracies: name of an embedded table, or a CSV or Parquet file")
     output: str = app.path_flag(None, "folder for the results", writes="folder")
     target: str = app.flag(
