@@ -31,8 +31,8 @@ def load_scores(
     """Reads scores from folders of records, kept scores, and CSV or Parquet files.
 
     Args:
-        places: one or several: what `tfnas.runs.sources.read` takes; or files with columns arch, proxy, score (long), or
-            arch and one column per proxy (wide; every column of numbers is one unless its name is that of a setting).
+        places: one or several: what `tfnas.runs.sources.read` takes; or files with columns arch, proxy, score (long),
+            or arch and one column per proxy (wide; every column of numbers is one but for names of settings).
         arch_column: name of the column with the architecture strings in such files.
         proxies: take these only.
         where: take the rows with these values only, compared as text, e.g. {"dataset": "cifar10"}.

@@ -1,8 +1,8 @@
 """Many records in one small file, with where they come from and a checksum.
 
-The columns are those of `tfnas.runs.records`, in the order of their keys. Text is stored as a dictionary, so that what is
-the same in all records costs nothing; numbers byte by byte, which packs better. The key-value metadata of the Parquet
-file, under "tfnas.kept", is a JSON object with the version of this form, the provenance and a SHA-256 of the content.
+The columns are those of `tfnas.runs.records`, in the order of their keys. Text is stored as a dictionary, so that what
+is the same in all records costs nothing; numbers byte by byte, which packs better. The key-value metadata of the file,
+under "tfnas.kept", is a JSON object with the version of this form, the provenance and a SHA-256 of the content.
 """
 
 from __future__ import annotations
