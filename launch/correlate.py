@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from launch import app
 from launch.flags.networks import check_least, check_most
+from launch.jobs import classes
 from launch.jobs import evidence as jobs
 from spaces import importers
 from tfnas.errors import InputError
@@ -46,6 +47,11 @@ class Config:
     )
     arch_column: str = app.flag("arch", "column of the table with the architecture strings")
     scores_arch_column: str = app.flag("arch", "column of a file of scores with the architecture strings")
+    isomorphic: bool = app.flag(
+        False,
+        "a score counts for all networks of the table that are the same (isomorphic) as the scored one; intervals then "
+        "draw classes of them",
+    )
     proxies: tuple[str, ...] = app.flag((), "take these proxies only, comma separated")
     where: tuple[str, ...] = app.flag((), "take the scores with these settings only: column=value,...")
     table_where: tuple[str, ...] = app.flag((), "take the rows of the table with these values only: column=value,...")
@@ -84,6 +90,11 @@ def run(config: Config) -> None:
     )
     for line in scores.attrs["skipped"]:
         print(f"skipped: {line}", file=sys.stderr)
+    if config.isomorphic:
+        archs = table.index.unique().tolist()
+        scores, note = classes.spread(scores, archs, classes.space_of(scores, config.table, archs))
+    else:
+        note = classes.more(scores, table.index.unique())
     found = jobs.compare(
         scores,
         table,
@@ -95,7 +106,7 @@ def run(config: Config) -> None:
     )
     written = jobs.write(found, config.output)
     print(table.attrs["source"])
-    for line in _missing(scores, table):
+    for line in (*_missing(scores, table), *filter(None, [note])):
         print(line)
     _print(found, config.top_k)
     print(f"written to {config.output}: {', '.join(written)}")

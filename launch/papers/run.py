@@ -15,6 +15,7 @@ from launch.flags.reproduction import EMBEDDED_NOTE, Reproduction
 from launch.jobs import base as jobs
 from launch.papers import joining, printing, truth
 from launch.papers.base import Experiment, Inputs, Jobs
+from launch.papers.scored import Scored
 from tfnas import files
 from tfnas.errors import InputError
 from tfnas.runs import sources
@@ -32,6 +33,11 @@ def check(request: Reproduction, experiment: Experiment) -> None:
     request.check()
     if request.scores and experiment.jobs is None:
         raise InputError(f"{experiment.id} looks at no scores. Received: --scores={','.join(request.scores)}")
+    if request.isomorphic and not (request.scores and isinstance(experiment.jobs, Scored)):
+        raise InputError(
+            f"--isomorphic is for --scores of experiments that rank networks by proxies. Received: {experiment.id}"
+            + ("" if request.scores else " without --scores")
+        )
     for place in request.scores:
         if not sources.holds_records(place):
             raise InputError(f"No folder or file of records: --scores={place}")
@@ -66,7 +72,8 @@ def run(request: Reproduction, experiment: Experiment, output: str, workers: Wor
         else:
             known = known.drawn(request, experiment)
             found, where = _computed(request, experiment, experiment.jobs, known, output, workers), f"{output}/scores"
-        records, frame, notes = joining.join(found, known.frame, known.space, f"{where} and {request.truth}")
+        same = {"isomorphic": request.isomorphic}
+        records, frame, notes = joining.join(found, known.frame, known.space, f"{where} and {request.truth}", **same)
     inputs = Inputs(experiment, known.space, frame, known.datasets, records, request.seed)
     if experiment.second is not None and not request.scores:
         some = known.of(experiment.second.archs(inputs))

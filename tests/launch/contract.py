@@ -179,6 +179,8 @@ BAD_INPUT = {
         "--experiment=gs_table5_2 --output=OUT --datasets=cifar11": "'cifar11'",
         "--experiment=gs_table5_2 --output=OUT --datasets=digits --targets=a,b": "--targets names columns of --table",
         "--experiment=gs_table9_9 --output=OUT": "'gs_table9_9'",
+        "--experiment=gs_table5_2 --output=OUT --scores=atlas:none": "atlas:none",
+        "--experiment=gs_table5_2 --output=OUT --isomorphic": "--isomorphic is for --scores",
         "--experiment=fear_fig7 --output=OUT": "not available yet",
     },
     "train": {

@@ -176,7 +176,7 @@ def pqetp_curves(
     for name in [name for name in names if name not in named and name not in baselines] + named + list(baselines):
         if name not in names:
             continue
-        curve = [statistics.pqetp(joined[name], truth, threshold) for threshold in thresholds]
+        curve = statistics.pqetp_curve(joined[name], truth, thresholds)
         if name in baselines:
             style = {"color": BASELINE_COLOUR, "linestyle": next(lines), "linewidth": 2, "label": name}
         elif name in named:

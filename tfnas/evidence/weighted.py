@@ -147,7 +147,8 @@ class Resamples:
         scores = self._orders.score.values[self._orders.by_score_of_truth[places]]
         by_score = _Sorted(scores, places).spans(_cumulated(np.take(weights, places, axis=1)))
         truth = self._orders.truth.values[: weights.shape[1]]
-        by_truth = _Sorted(truth, np.arange(len(truth))).spans(_cumulated(weights))
+        above = np.minimum(self._above_truth[:, : len(truth) + 1], count.astype(np.float32)[:, None])
+        by_truth = _Sorted(truth, np.arange(len(truth))).spans(above)
         return _spearman(weights, by_score, by_truth, count)
 
     def common(self, percent: float) -> np.ndarray:

@@ -112,10 +112,14 @@ def test_networks_of_a_group_are_drawn_together(monkeypatch):
             best = order(truth[row], keys[1][row])[:count]
             several = {
                 "top40_common": len(best) and common(score[row], truth[row], keys[:, row], count) / count,
-                "top40_spearman": stats.spearmanr(score[row][best], truth[row][best]).statistic if count > 1 else math.nan,
+                "top40_spearman": stats.spearmanr(score[row][best], truth[row][best]).statistic
+                if count > 1
+                else math.nan,
             }
             for name in intervals:
-                values[name].append(several[name] if name in several else SLOW[name](score[row], truth[row], keys[:, row]))
+                values[name].append(
+                    several[name] if name in several else SLOW[name](score[row], truth[row], keys[:, row])
+                )
     for name, bounds in intervals.items():
         known = np.array(values[name])[~np.isnan(values[name])]
         assert bounds == pytest.approx(tuple(np.quantile(known, [0.025, 0.975]))), name
