@@ -188,7 +188,7 @@ def evaluate(
     seed: int = 0,
     groups: Sequence[int] | None = None,
 ) -> Mapping[str, float]:
-    """Every statistic for one score, with its bootstrap interval; arguments as in `correlate` and `bootstrap.intervals`.
+    """Every statistic for one score, with its interval; arguments as in `correlate` and `bootstrap.intervals`.
 
     Returns:
         A flat dictionary: "n"; each name of `bootstrap.intervals` with its "_lo" and "_hi"; "kendall_a", "precision",

@@ -25,12 +25,12 @@ class Orders:
     """
 
     def __init__(self, score: np.ndarray, truth: np.ndarray, ties: np.ndarray) -> None:
-        self.score, self.truth = _Order(score, ties[0]), _Order(truth, ties[1])
+        self.score, self.truth = Order(score, ties[0]), Order(truth, ties[1])
         # Places in the order of the score of those in the order of the truth.
         self.by_score_of_truth = self.score.place[self.truth.order]
         self.truth_by_score = truth[self.score.order]
         both = np.unique(np.stack([score, truth]), axis=1, return_inverse=True)[1]
-        self.both = _Order(both, ties[0]) if len(both) > both.max(initial=-1) + 1 else None
+        self.both = Order(both, ties[0]) if len(both) > both.max(initial=-1) + 1 else None
         self.concordance = Concordance(score, truth)
 
 
@@ -60,8 +60,17 @@ class _Sorted:
         places = self.place if places is None else places
         return np.take(above, self.start[places], axis=1), np.take(above, self.end[places], axis=1)
 
+    def ranks(self, counts: np.ndarray) -> np.ndarray:
+        """Twice the average rank of each network in resamples, from its mean, the best lowest: float32 [b, n].
 
-class _Order(_Sorted):
+        Args:
+            counts: as in `Resamples`.
+        """
+        before, after = self.spans(_cumulated(np.take(counts, self.order, axis=1)))
+        return before + after - counts.sum(-1, keepdims=True, dtype=np.float32)
+
+
+class Order(_Sorted):
     """One of the orders, best first; of equal values, the lowest of `ties` first."""
 
     def __init__(self, values: np.ndarray, ties: np.ndarray) -> None:
@@ -108,15 +117,15 @@ class Resamples:
 
     def kendall(self) -> np.ndarray:
         """tau-b. Everything is a number of ordered pairs, those of a copy with itself included."""
-        pairs, copies = self._total**2, _dot(self._counts, self._counts)
+        pairs, copies = self._total**2, dot(self._counts, self._counts)
         tied_score, tied_truth = (
-            _dot(self._by_truth, after - before) for before, after in (self._score_spans, self._truth_spans)
+            dot(self._by_truth, after - before) for before, after in (self._score_spans, self._truth_spans)
         )
         tied_both = copies
         if both := self._orders.both:
             weights = np.take(self._counts, both.order, axis=1)
             before, after = both.spans(_cumulated(weights), np.arange(len(both.order)))
-            tied_both = _dot(weights, after - before)
+            tied_both = dot(weights, after - before)
         # Different networks that tie are among the concordant pairs.
         concordant = 2 * self._orders.concordance.pairs(self._counts) - (tied_score + tied_truth - tied_both - copies)
         discordant = pairs - (tied_score + tied_truth - tied_both) - concordant
@@ -129,7 +138,7 @@ class Resamples:
         positive = slice(int((self._orders.truth.values > threshold).sum()))
         weights, (before, after) = self._by_truth[:, positive], (span[:, positive] for span in self._score_spans)
         count = weights.sum(-1, dtype=np.float64)
-        lost = _dot(weights, before + after) / 2 - count**2 / 2
+        lost = dot(weights, before + after) / 2 - count**2 / 2
         return 1 - rows.divide(lost, count * (self._total - count))
 
     def discovered(self, k: int) -> np.ndarray:
@@ -210,7 +219,7 @@ def _spearman(
     total = total.astype(np.float32)[:, None]
     x, y = (before + after - total for before, after in (first, second))
     weighted = weights * x
-    products = _dot(weighted, y), _dot(weighted, x), _dot(weights * y, y)
+    products = dot(weighted, y), dot(weighted, x), dot(weights * y, y)
     return np.clip(rows.divide(products[0], np.sqrt(products[1]) * np.sqrt(products[2])), -1.0, 1.0)
 
 
@@ -236,5 +245,6 @@ def _first(weights: np.ndarray, above: np.ndarray, count: np.ndarray, places: np
     return np.minimum(np.maximum(left, 0, out=left), weights, out=left)
 
 
-def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Sums [b] of products, in double precision."""
     return np.einsum("bi,bi->b", a, b, dtype=np.float64)
