@@ -63,8 +63,8 @@ def flag(default: Any, text: str, choices: Sequence[str] = (), **more: Any) -> A
     return dataclasses.field(default=default, metadata={"help": text, "choices": tuple(choices), **more})
 
 
-def path_flag(default: str | None, text: str, writes: Literal["", "file", "folder"] = "") -> Any:
-    """A flag that is a path, or a name that may stand for one; `parse` expands and checks it.
+def path_flag(default: str | tuple[()] | None, text: str, writes: Literal["", "file", "folder"] = "") -> Any:
+    """A flag that is a path, or a name that may stand for one, or a tuple of them; `parse` expands and checks it.
 
     Args:
         default: None where the flag is required or stays open; "" where it may be empty.

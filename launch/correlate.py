@@ -11,18 +11,23 @@ Parquet file with columns arch, proxy, score, or arch and one column per proxy.
 The table is the name of an embedded one, or a CSV or Parquet file. Both are
 joined on the exact architecture string; repeats of a network are averaged
 first. Writes correlations.csv, scores.csv (a row for each network),
-scatter.png, bars.png and pqetp.png to the output folder.
+scatter.png, bars.png and pqetp.png to the output folder, and, as far as the
+data allow it, a table and a picture of each cut: rank correlation among the
+best networks (bands), at fixed size (size), between scores (similarity) and
+between seeds (seeds). docs/evidence.md says what they are.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from launch import app
 from launch.flags.networks import check_least, check_most
+from launch.jobs import classes
+from launch.jobs import cuts as closer
 from launch.jobs import evidence as jobs
 from spaces import importers
 from tfnas.errors import InputError
@@ -36,7 +41,9 @@ MOST_RESAMPLES = 1_000_000
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    scores: str = app.path_flag(None, "folder of records, or a CSV or Parquet file of scores")
+    scores: tuple[str, ...] = app.path_flag(
+        None, "folders of records, kept scores (atlas:NAME or a file), CSV or Parquet files of scores, comma separated"
+    )
     table: str = app.path_flag(None, "known accuracies: name of an embedded table, or a CSV or Parquet file")
     output: str = app.path_flag(None, "folder for the results", writes="folder")
     target: str = app.flag(
@@ -44,11 +51,22 @@ class Config:
     )
     arch_column: str = app.flag("arch", "column of the table with the architecture strings")
     scores_arch_column: str = app.flag("arch", "column of a file of scores with the architecture strings")
+    isomorphic: bool = app.flag(
+        False,
+        "a score counts for all networks of the table that are the same (isomorphic) as the scored one; intervals then "
+        "draw classes of them",
+    )
     proxies: tuple[str, ...] = app.flag((), "take these proxies only, comma separated")
     where: tuple[str, ...] = app.flag((), "take the scores with these settings only: column=value,...")
     table_where: tuple[str, ...] = app.flag((), "take the rows of the table with these values only: column=value,...")
     size_column: tuple[str, ...] = app.flag(
         (), "columns of the table to show as baselines, the first also as colour; params and flops where they exist"
+    )
+    cuts: tuple[str, ...] = app.flag(
+        (closer.ALL,), "closer looks: bands, size, similarity, seeds, or all that can be made; empty for none"
+    )
+    run_column: str = app.flag(
+        "", f"column of the table with one training each, whose noise seeds shows (TARGET{closer.ONE_RUN} if there)"
     )
     thresholds: tuple[float, ...] = app.flag(
         (), "thresholds of PQETP in the unit of the target; those that the top 50, 20, 5 and 1% exceed by default"
@@ -60,6 +78,7 @@ class Config:
     def check(self) -> None:
         check_least(self, top_k=1, bootstrap=0)
         check_most(self, bootstrap=MOST_RESAMPLES)
+        closer.asked(self.cuts)
         _pairs("where", self.where)
         _pairs("table_where", self.table_where)
 
@@ -82,6 +101,12 @@ def run(config: Config) -> None:
     )
     for line in scores.attrs["skipped"]:
         print(f"skipped: {line}", file=sys.stderr)
+    measured, run_column = scores, closer.run_column(table, config.run_column)
+    if config.isomorphic:
+        archs = table.index.unique().tolist()
+        scores, note = classes.spread(scores, archs, classes.space_of(scores, config.table, archs))
+    else:
+        note = classes.more(scores, table.index.unique())
     found = jobs.compare(
         scores,
         table,
@@ -92,10 +117,14 @@ def run(config: Config) -> None:
         seed=config.seed,
     )
     written = jobs.write(found, config.output)
+    case = closer.Case(found, measured, table, run_column, config.bootstrap, config.seed)
+    made, left = closer.write(case, config.cuts, config.output)
+    written += [f"{name}.{kind}" for name in made for kind in ("csv", "png")]
     print(table.attrs["source"])
-    for line in _missing(scores, table):
+    for line in (*_missing(scores, table), *filter(None, [note])):
         print(line)
     _print(found, config.top_k)
+    _print_cuts(case, made, left)
     print(f"written to {config.output}: {', '.join(written)}")
 
 
@@ -120,6 +149,19 @@ def _print(found: jobs.Evidence, k: int) -> None:
     ):
         console.print(printed)
     for line in report.left_out(found.summary):
+        console.print(line)
+
+
+def _print_cuts(case: closer.Case, made: Mapping[str, pd.DataFrame], left: Sequence[str]) -> None:
+    from tfnas.evidence import report
+
+    console = report.console()
+    if table := closer.table(made, case.found.summary["proxy"].tolist(), case.found.baselines):
+        console.print(table)
+    run = closer.of_one_run(case)
+    if "seeds" in made and run == run:
+        console.print(f"one training of each network ({case.run}) reaches {run:.3f}")
+    for line in left:
         console.print(line)
 
 

@@ -1,4 +1,4 @@
-r"""Prepare what runs need: download a data set, or import a table.
+r"""Prepare what runs need: download a data set, import a table, keep scores.
 
 Examples:
     python -m launch.prepare --dataset=cifar10 --data_dir=~/tensorflow_datasets
@@ -8,6 +8,8 @@ Examples:
         --provenance="NATS-Bench"
     python -m launch.prepare --table=nasbench_full.tfrecord \
         --space=nasbench101 --out=nasbench101.parquet  # 3 minutes
+    python -m launch.prepare --scores=output/nasbench201 --digits=7 \
+        --out=results/atlas/nasbench201.parquet --provenance="all classes"
 
 Nothing else downloads. A data set that is there already is left as it is. A
 table is imported from a file of one of the formats below into the common form,
@@ -15,6 +17,10 @@ which names its search space. --columns names columns of the file, NAME or
 NAME:NEW_NAME (all columns of numbers by default); --units gives the unit of a
 column of the table, NAME:UNIT, with a unit of percent, fraction, count,
 multiply-adds, seconds, text, or any other as NAME:other:UNIT.
+
+--scores makes one small file of all records of some folders, with the commands,
+versions and machines that made them and a checksum. What lies in results/atlas
+of a clone is then read by its name, --scores=atlas:NAME, wherever scores are.
 """
 
 from __future__ import annotations
@@ -27,19 +33,26 @@ from collections.abc import Sequence
 
 import spaces
 from launch import app
+from launch.flags.networks import check_least, check_most
+from launch.jobs import keeping
 from tfnas import tables
 from tfnas.errors import InputError
+
+# Doubles have no more.
+MOST_DIGITS = 17
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Either a data set or a table."""
+    """A data set, a table, or scores."""
 
     dataset: str = app.flag("", "data set to download and prepare")
     data_dir: str = app.path_flag("", "folder of prepared TFDS data sets (TFDS' own by default)")
     manual_dir: str = app.path_flag("", "folder of files that only you can download, such as the two of imagenet2012")
     table: str = app.path_flag("", "file to import into the common form of tables")
-    out: str = app.path_flag("", "file to write the table to (.parquet)", writes="file")
+    scores: tuple[str, ...] = app.path_flag((), "folders of records to keep in one file, separated by commas")
+    out: str = app.path_flag("", "file to write the table or the scores to (.parquet)", writes="file")
+    digits: int = app.flag(0, "significant digits of scores that are kept; 0 for all")
     format: str = app.flag("", "format of --table (by default recognised from the file)")
     space: str = app.flag("", "search space of the table (by default that of the format or of the architectures)")
     arch_column: str = app.flag("arch", "column of the file with the architecture strings")
@@ -71,15 +84,22 @@ class Config:
         Raises:
             InputError: for any of it.
         """
-        if bool(self.dataset) == bool(self.table):
-            raise InputError("Give either --dataset=NAME or --table=FILE")
+        if [bool(self.dataset), bool(self.table), bool(self.scores)].count(True) != 1:
+            raise InputError("Give either --dataset=NAME or --table=FILE or --scores=FOLDER")
+        check_least(self, digits=0)
+        check_most(self, digits=MOST_DIGITS)
         if self.dataset:
             from tfnas import data
 
             data.info(self.dataset)
             return
         if not self.out.endswith(".parquet"):
-            raise InputError(f"--table needs --out=FILE.parquet. Received: {self.out!r}")
+            given = "--table" if self.table else "--scores"
+            raise InputError(f"{given} needs --out=FILE.parquet. Received: {self.out!r}")
+        if self.scores:
+            if not self.provenance.strip():
+                raise InputError("--scores needs --provenance: what was scored, and why, in words")
+            return
         if tables.is_same_file(self.table, self.out):
             raise InputError(f"--out would overwrite the file that --table names. Received: --out={self.out}")
         spaces.importers.find(self.table, self.options(), self.format)
@@ -89,8 +109,10 @@ def run(config: Config) -> None:
     """Prepares the data set or imports the table."""
     if config.dataset:
         prepare_dataset(config)
-    else:
+    elif config.table:
         import_table(config)
+    else:
+        keep_scores(config)
 
 
 def prepare_dataset(config: Config) -> None:
@@ -139,6 +161,24 @@ def import_table(config: Config) -> None:
     size = epath.Path(config.out).stat().length
     values = textwrap.shorten(", ".join(column for column in table.frame if column != "arch"), 160)
     print(f"{config.out}: {len(table.frame)} architectures of {table.space}, {values} ({size / 1e3:.0f} kB)")
+
+
+def keep_scores(config: Config) -> None:
+    """Keeps records in one file and says what it holds.
+
+    Raises:
+        InputError: there are none, or files that hold none.
+    """
+    from etils import epath
+
+    frame = keeping.keep(config.scores, config.out, config.provenance, digits=config.digits)
+    told = frame.attrs["provenance"]
+    archs = ", ".join(f"{count} architectures of {space}" for space, count in told["architectures"].items())
+    print(f"{config.out}: {len(frame)} records of {archs} and {len(told['proxies'])} proxies")
+    if told["failures"]:
+        print(f"{told['failures']} of them without a score")
+    size = epath.Path(config.out).stat().length
+    print(f"{size / 1e3:.0f} kB, {len(told['runs'])} commands, sha256 {frame.attrs['sha256']}")
 
 
 def formats() -> str:

@@ -31,11 +31,14 @@ def checked(field: dataclasses.Field, kind: type, value: Any) -> Any:
     if not field.metadata.get("path") or (value == "" and field.default == ""):
         return value
     try:
-        value = paths.expand(value)
-        check = {"folder": paths.check_folder, "file": paths.check_file, "": paths.check_bucket}
-        check[field.metadata["writes"]](value)
+        return tuple(map(_path, value)) if isinstance(value, tuple) else _path(value, field.metadata["writes"])
     except InputError as error:
         raise InputError(f"--{name}: {error}") from None
+
+
+def _path(value: str, writes: str = "") -> str:
+    value = paths.expand(value)
+    {"folder": paths.check_folder, "file": paths.check_file, "": paths.check_bucket}[writes](value)
     return value
 
 

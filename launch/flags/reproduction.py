@@ -20,7 +20,12 @@ class Reproduction:
 
     scale: str = app.flag("small", "number of architectures: small (tens), paper, or a share of the paper's in (0, 1]")
     table: str = app.path_flag("", "accuracies of the benchmark, Parquet or CSV (those on digits by default)")
-    scores: str = app.path_flag("", "folder of records to take as they are, instead of computing")
+    scores: tuple[str, ...] = app.path_flag(
+        (), "records to take as they are, instead of computing: folders, files of kept ones, atlas:NAME"
+    )
+    isomorphic: bool = app.flag(
+        False, "a score counts for all networks of the table that are the same (isomorphic) as the scored one"
+    )
     datasets: tuple[str, ...] = app.flag((), "data sets (the paper's; digits without --table)")
     targets: tuple[str, ...] = app.flag((), "column of the table for each data set (the paper's by default)")
     data_dir: str = app.path_flag("", "folder of prepared TFDS data sets (TFDS' own by default)")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tfnas.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
 
@@ -28,6 +29,7 @@ class Evidence:
         thresholds: of PQETP.
         baselines: columns of `joined` that are sizes, not scores.
         repeats: over how many at most a score was averaged.
+        groups: [n], of rows of `joined` that share their scores; None where each has its own.
     """
 
     joined: pd.DataFrame
@@ -36,6 +38,7 @@ class Evidence:
     thresholds: tuple[float, ...]
     baselines: tuple[str, ...]
     repeats: int
+    groups: np.ndarray | None = None
 
 
 def compare(
@@ -73,7 +76,10 @@ def compare(
     thresholds = tuple(thresholds) or top_thresholds(joined["truth"])
     summary = evidence.correlate(scores, truth, thresholds=thresholds, percents=PERCENTS, **measures)
     baselines = tuple(name for name in (*size_columns, *evidence.BASELINES) if name in joined)
-    return Evidence(joined, summary, target, thresholds, baselines, int(averaged["repeats"].max()))
+    groups = None
+    if evidence.GROUP in averaged:
+        groups = averaged.drop_duplicates("arch").set_index("arch")[evidence.GROUP].loc[joined.index].to_numpy()
+    return Evidence(joined, summary, target, thresholds, baselines, int(averaged["repeats"].max()), groups)
 
 
 def with_aggregates(scores: pd.DataFrame) -> pd.DataFrame:

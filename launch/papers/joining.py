@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from launch.jobs import classes
 from tfnas.errors import InputError
 from tfnas.progress import Progress
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def join(
-    records: pd.DataFrame, truth: pd.DataFrame, space: Space, where: str
+    records: pd.DataFrame, truth: pd.DataFrame, space: Space, where: str, *, isomorphic: bool = False
 ) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]:
     """Records and accuracies of the networks that have both.
 
@@ -26,6 +27,7 @@ def join(
         truth: as `Inputs.truth`.
         space: of the architectures.
         where: names of both, for messages.
+        isomorphic: whether a score counts for all architectures of its class, see `launch.jobs.classes.spread`.
 
     Returns:
         (records under the strings of `truth`, `truth` of the architectures that have records, notes).
@@ -33,6 +35,10 @@ def join(
     Raises:
         InputError: none has both.
     """
+    if isomorphic:
+        records, note = classes.spread(records, truth.index.tolist(), space)
+        found, known, _ = join(records, truth, space, where)
+        return found, known, (note,)
     scored = records["arch"].unique()
     unmet = [arch for arch in scored if arch not in truth.index]
     same = _isomorphic(unmet, truth, space) if unmet and space.merges_isomorphic else {}

@@ -15,8 +15,10 @@ from launch.flags.reproduction import EMBEDDED_NOTE, Reproduction
 from launch.jobs import base as jobs
 from launch.papers import joining, printing, truth
 from launch.papers.base import Experiment, Inputs, Jobs
-from tfnas import files, paths
+from launch.papers.scored import Scored
+from tfnas import files
 from tfnas.errors import InputError
+from tfnas.runs import sources
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,9 +32,15 @@ def check(request: Reproduction, experiment: Experiment) -> None:
     """
     request.check()
     if request.scores and experiment.jobs is None:
-        raise InputError(f"{experiment.id} looks at no scores. Received: --scores={request.scores}")
-    if request.scores and not epath.Path(paths.expand(request.scores)).is_dir():
-        raise InputError(f"No such folder of records: --scores={request.scores}")
+        raise InputError(f"{experiment.id} looks at no scores. Received: --scores={','.join(request.scores)}")
+    if request.isomorphic and not (request.scores and isinstance(experiment.jobs, Scored)):
+        raise InputError(
+            f"--isomorphic is for --scores of experiments that rank networks by proxies. Received: {experiment.id}"
+            + ("" if request.scores else " without --scores")
+        )
+    for place in request.scores:
+        if not sources.holds_records(place):
+            raise InputError(f"No folder or file of records: --scores={place}")
     if len(request.datasets) > 1 and len(experiment.columns) < 2:
         raise InputError(f"{experiment.id} is of one data set. Received: {','.join(request.datasets)}")
     if experiment.jobs is not None and not request.scores:
@@ -58,13 +66,14 @@ def run(request: Reproduction, experiment: Experiment, output: str, workers: Wor
         frame = known.frame
     else:
         if request.scores:
-            found, where = _given(request, experiment, known), request.scores
+            found, where = _given(request, experiment, known), ", ".join(request.scores)
             if not (experiment.columns or request.table):
                 known = known.of(found["arch"].unique())
         else:
             known = known.drawn(request, experiment)
             found, where = _computed(request, experiment, experiment.jobs, known, output, workers), f"{output}/scores"
-        records, frame, notes = joining.join(found, known.frame, known.space, f"{where} and {request.truth}")
+        same = {"isomorphic": request.isomorphic}
+        records, frame, notes = joining.join(found, known.frame, known.space, f"{where} and {request.truth}", **same)
     inputs = Inputs(experiment, known.space, frame, known.datasets, records, request.seed)
     if experiment.second is not None and not request.scores:
         some = known.of(experiment.second.archs(inputs))
@@ -82,16 +91,14 @@ def run(request: Reproduction, experiment: Experiment, output: str, workers: Wor
 
 def _given(request: Reproduction, experiment: Experiment, known: truth.Truth) -> pd.DataFrame:
     """Records of --scores on the data sets asked for."""
-    from tfnas.runs import records
-
-    found = records.read(request.scores)
+    found = sources.read(request.scores)
     for line in found.attrs["skipped"]:
         print(f"skipped {line}", file=sys.stderr)
     # A paper's only data set is whatever the records are of.
     if request.datasets or len(experiment.columns) > 1:
         found = found[found["dataset"].isin(known.datasets)]
     if found.empty:
-        raise InputError(f"No records of {', '.join(known.datasets)} in --scores={request.scores}")
+        raise InputError(f"No records of {', '.join(known.datasets)} in --scores={','.join(request.scores)}")
     return found
 
 

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spaces.base import Architecture, NetworkConfig, Space
+from spaces.base import Architecture, NetworkConfig, Sizes, Space
 from spaces.nasbench201 import network
 from tfnas.errors import InputError
+from tfnas.networks import flops
 from tfnas.networks.graph import Graph
 
 if TYPE_CHECKING:
@@ -147,6 +148,10 @@ class NASBench201(Space[Cell]):
     def _network(self, arch: Cell, config: NetworkConfig) -> Graph:
         return network.topology_graph(arch.ops, config)
 
+    def _sizes(self, arch: Cell, config: NetworkConfig) -> Sizes:
+        # All edges of a cell have the same shapes: only how often each operation is there counts, 210 cases.
+        return _sizes_of(tuple(sorted(arch.ops)), config)
+
 
 def edges_into(node: int) -> list[int]:
     """Positions in `EDGES` of the edges that end in a node."""
@@ -196,6 +201,12 @@ def _replace(arch: Cell, edge: int, op: str) -> Cell:
 
 def _bad_string(text: str, problem: str) -> InputError:
     return InputError(f"No NAS-Bench-201 architecture: {problem}. Received: {text!r}. Allowed: strings like {_EXAMPLE}")
+
+
+@functools.lru_cache(maxsize=10_000)
+def _sizes_of(ops: tuple[str, ...], config: NetworkConfig) -> Sizes:
+    graph = network.topology_graph(ops, config)
+    return Sizes(graph.count_params(), *flops.forward_flops(graph), flops.gradient_flops(graph))
 
 
 @functools.cache

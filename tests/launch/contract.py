@@ -127,6 +127,7 @@ BAD_INPUT = {
         "": "--scores is required",
         "--scores=OUT/missing --table=OUT/missing.csv --output=OUT": "missing",
         "--scores=a --table=b --output=OUT --top_k=0": "--top_k",
+        "--scores=atlas:none --table=nasbench201_digits --output=OUT": "atlas:none",
         "--scores=a --table=b --output=OUT --where=dataset": "--where",
         "--scores=a --table=b --output=OUT --thresholds=high": "high",
     },
@@ -165,6 +166,8 @@ BAD_INPUT = {
         "--table=a.csv --provenance=x": "--out",
         "--table=a.csv --out=OUT/t.parquet": "--provenance",
         "--table=a.csv --out=OUT/t.parquet --provenance=x --space=y": "'y'",
+        "--scores=OUT/missing --out=OUT/k.parquet --provenance=x": "No such scores",
+        "--scores=atlas:none --out=OUT/k.parquet --provenance=x": "atlas:none",
     },
     "reproduce": {
         "": "--experiment=ID",
@@ -176,6 +179,8 @@ BAD_INPUT = {
         "--experiment=gs_table5_2 --output=OUT --datasets=cifar11": "'cifar11'",
         "--experiment=gs_table5_2 --output=OUT --datasets=digits --targets=a,b": "--targets names columns of --table",
         "--experiment=gs_table9_9 --output=OUT": "'gs_table9_9'",
+        "--experiment=gs_table5_2 --output=OUT --scores=atlas:none": "atlas:none",
+        "--experiment=gs_table5_2 --output=OUT --isomorphic": "--isomorphic is for --scores",
         "--experiment=fear_fig7 --output=OUT": "not available yet",
     },
     "train": {

@@ -68,6 +68,7 @@ def test_end_to_end(case, capsys):
     names = {file.name for file in (case / "out").iterdir()}
     assert names == {
         "correlations.csv", "scores.csv", "scatter.png", "bars.png", "pqetp.png", "config.json", "environment.json",
+        *(f"{cut}.{kind}" for cut in ("bands", "size", "similarity", "seeds") for kind in ("csv", "png")),
     }  # fmt: skip
     assert json.loads((case / "out" / "config.json").read_text())["top_k"] == 5
     for name in ("scatter.png", "bars.png", "pqetp.png"):
@@ -107,6 +108,8 @@ def test_default_thresholds_are_the_top_shares(case):
         (["--size_column=weight"], "'weight'"),
         (["--table=/nowhere/table.parquet"], "No such table: /nowhere/table.parquet"),
         (["--scores=/nowhere/scores"], "No such scores: /nowhere/scores"),
+        (["--cuts=size,bonds"], "'bonds'"),
+        (["--run_column=arch"], "'arch'"),
     ],
 )
 def test_bad_input_is_one_line(case, capsys, flags, message):

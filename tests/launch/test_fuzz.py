@@ -44,6 +44,7 @@ COMMON = {"config": PATHS, "flagfile": PATHS}
 INSTEAD = {
     "reproduce": "--nolist --experiment=gs_table5_2 --scale=1e-9 --output=OUT",
     ("prepare", "dataset"): "--dataset=synthetic",
+    ("prepare", "scores"): "--out=OUT/kept.parquet --provenance=test",
     ("prepare", "data_dir"): "--dataset=synthetic",
     ("prepare", "manual_dir"): "--dataset=synthetic",
 }

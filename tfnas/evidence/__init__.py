@@ -6,11 +6,12 @@ left out and counted with its reason: a score that is not a number, a status oth
 known performance. -inf and +inf are scores: the lowest and the highest rank.
 """
 
-from tfnas.evidence.ranking import average, correlate, evaluate, join, with_baselines
+from tfnas.evidence.ranking import GROUP, average, correlate, evaluate, join, with_baselines
 from tfnas.evidence.reading import BASELINES, check_settings, load_scores, load_truth
 
 __all__ = [
     "BASELINES",
+    "GROUP",
     "average",
     "check_settings",
     "correlate",

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tfnas import seeds
-from tfnas.evidence import rows
 from tfnas.evidence.statistics import pairs, tie_keys
-from tfnas.evidence.weighted import Orders, Resamples
+from tfnas.evidence.weighted import Moments, Orders, Resamples
 
 # Draws held at once: few enough for what is made of them to stay in the cache.
 _CHUNK = 250_000
@@ -27,8 +26,12 @@ def intervals(
     percents: Sequence[float] = (),
     k: int = 10,
     only: Sequence[str] = (),
+    groups: Sequence[int] | None = None,
 ) -> dict[str, tuple[float, float]]:
     """Percentile intervals of the statistics of `tfnas.evidence.statistics`, networks drawn with replacement.
+
+    Networks of one group are drawn together or not at all (the cluster bootstrap of Field and Welsh 2007): a resample
+    has as many groups as there are, and whatever number of networks comes with them.
 
     All statistics see the same resamples. A resample in which a statistic is undefined does not count for it. The
     networks of a resample repeat, so its top k holds fewer different ones: the interval of the discovered performance
@@ -44,24 +47,26 @@ def intervals(
         percents: of `top_spearman` and `common_ratio`, reported under "top<x>_spearman" and "top<x>_common".
         k: of `discovered`.
         only: of "kendall", "spearman", "pearson", "discovered", those that are wanted; none asks for all.
+        groups: [n], equal for networks that are drawn together; by default each is drawn by itself.
 
     Returns:
         (low, high) by name: "kendall", "spearman", "pearson", "discovered" and the names above.
     """
+    members = members_of(groups, ~(np.isnan(np.asarray(score, float)) | np.isnan(np.asarray(truth, float))))
     score, truth = pairs(score, truth)
     wanted = only or ("kendall", "spearman", "pearson", "discovered")
     found: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
     found |= {f"top{percent:g}_{name}": [] for percent in percents for name in ("spearman", "common")}
     found |= {f"pqetp_{threshold:g}": [] for threshold in thresholds}
-    orders = Orders(score, truth, tie_keys(len(score), seed))
-    for drawn in _draws(len(score), resamples, seed):
-        sample = Resamples(orders, counts(drawn))
+    orders, moments = Orders(score, truth, tie_keys(len(score), seed)), Moments(score, truth)
+    for drawn in drawn_counts(len(score), resamples, seed, members):
+        sample = Resamples(orders, drawn)
         if "kendall" in wanted:
             found["kendall"].append(sample.kendall())
         if "spearman" in wanted:
             found["spearman"].append(sample.spearman())
         if "pearson" in wanted:
-            found["pearson"].append(rows.pearson(score[drawn], truth[drawn]))
+            found["pearson"].append(moments.pearson(drawn))
         if "discovered" in wanted:
             found["discovered"].append(sample.discovered(k))
         for percent in percents:
@@ -69,13 +74,45 @@ def intervals(
             found[f"top{percent:g}_common"].append(sample.common(percent))
         for threshold in thresholds:
             found[f"pqetp_{threshold:g}"].append(sample.pqetp(threshold))
-    return {name: _interval(values, level) for name, values in found.items()}
+    return {name: interval(values, level) for name, values in found.items()}
 
 
-def _draws(n: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+def members_of(groups: Sequence[int] | None, kept: np.ndarray) -> np.ndarray | None:
+    """Number of the group of each network that is kept, from 0 in order of appearance; None where there are no groups.
+
+    Args:
+        groups: [n], or None.
+        kept: [n], whether a network is.
+    """
+    import pandas as pd
+
+    if groups is None:
+        return None
+    members, there = pd.factorize(np.asarray(groups)[kept])
+    return None if len(there) == len(members) else members
+
+
+def drawn_counts(n: int, resamples: int, seed: int, members: np.ndarray | None = None) -> Iterator[np.ndarray]:
+    """Blocks float32 [b, n]: how often each network is drawn.
+
+    Args:
+        n: networks.
+        resamples: all rows together.
+        seed: of the draws.
+        members: of `members_of`.
+    """
+    if members is None:
+        yield from map(counts, _draws(n, resamples, seed))
+        return
+    block = max(1, _CHUNK // max(n, 1))
+    for drawn in _draws(int(members.max(initial=-1)) + 1, resamples, seed, block):
+        yield np.take(counts(drawn), members, axis=1)
+
+
+def _draws(n: int, resamples: int, seed: int, block: int = 0) -> Iterator[np.ndarray]:
     """Blocks [b, n] of indices drawn with replacement."""
     rng = seeds.generator(seed)
-    block = max(1, _CHUNK // max(n, 1))
+    block = block or max(1, _CHUNK // max(n, 1))
     for start in range(0, resamples if n else 0, block):
         yield rng.integers(0, n, (min(block, resamples - start), n))
 
@@ -87,7 +124,8 @@ def counts(drawn: np.ndarray) -> np.ndarray:
     return np.bincount(flat.ravel(), minlength=b * n).reshape(b, n).astype(np.float32)
 
 
-def _interval(found: list[np.ndarray], level: float) -> tuple[float, float]:
+def interval(found: Sequence[np.ndarray], level: float = 0.95) -> tuple[float, float]:
+    """The middle `level` of values in some blocks, NaN aside."""
     values = np.concatenate(found) if found else np.empty(0)
     values = values[~np.isnan(values)]
     if not len(values):

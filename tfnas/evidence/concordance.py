@@ -56,8 +56,12 @@ class Concordance:
             some = np.moveaxis(padded[:, order], 1, 0)
             # Single precision holds the whole numbers of both factors, not of their sum.
             found += np.einsum("kbi,kbi->b", some @ agree, some, dtype=np.float64)
-        cells = (self._cells @ counts.T).T.reshape(-1, self._blocks, self._blocks)
+        # Resamples last: sums then run along all of them at a time.
+        cells = np.ascontiguousarray(self._cells @ counts.T).reshape(self._blocks, self._blocks, -1)
+        before = cells.copy()
+        for block in range(1, self._blocks):
+            before[block] += before[block - 1]
+        for block in range(1, self._blocks):
+            before[:, block] += before[:, block - 1]
         # Of each cell, all in earlier blocks of both orders.
-        before = np.zeros_like(cells)
-        before[:, 1:, 1:] = cells[:, :-1, :-1].cumsum(1).cumsum(2)
-        return found + np.einsum("bij,bij->b", before, cells, dtype=np.float64)
+        return found + np.einsum("ijb,ijb->b", before[:-1, :-1], cells[1:, 1:], dtype=np.float64)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # both take their time to import
 # Okabe and Ito 2008, without yellow, which is hard to see on white.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 PROXY_COLOUR, BASELINE_COLOUR = COLOURS[0], COLOURS[1]
-_GREY = "#666666"
+GREY = "#666666"
 # More dots than this hide each other, and make the file large.
 _MAX_POINTS = 3000
 _LARGE_FILE = 180_000
@@ -102,7 +102,7 @@ def scatter_grid(
     for axes in grid[:, 0]:
         axes.set_ylabel(truth_label, fontsize=8)
     if notes:
-        figure.supxlabel("; ".join(notes), fontsize=8, color=_GREY)
+        figure.supxlabel("; ".join(notes), fontsize=8, color=GREY)
     if norm is not None and points is not None:
         bar = figure.colorbar(points, ax=grid, shrink=min(1.0, 0.9 / math.sqrt(rows)), aspect=30, pad=0.01)
         bar.set_label(size_label, fontsize=8)
@@ -129,7 +129,7 @@ def bars(summary: pd.DataFrame, *, baselines: Sequence[str] = (), title: str = "
         drawn = np.isfinite(low) & np.isfinite(high)
         axes.hlines(position[drawn], low[drawn], high[drawn], color="black", linewidth=1.2, zorder=3)
         for y in position[np.isnan(values)]:
-            axes.text(0.01, y, "undefined", va="center", fontsize=7, color=_GREY)
+            axes.text(0.01, y, "undefined", va="center", fontsize=7, color=GREY)
         best = max((values[i] for i, name in enumerate(names) if name in baselines), default=math.nan)
         if math.isfinite(best):
             axes.axvline(best, color=BASELINE_COLOUR, linewidth=1, linestyle="--", zorder=1)
@@ -137,7 +137,7 @@ def bars(summary: pd.DataFrame, *, baselines: Sequence[str] = (), title: str = "
         axes.set_xlabel(label, fontsize=9)
         axes.grid(axis="x", color="#dddddd", linewidth=0.6)
         axes.set_axisbelow(True)
-        _plain(axes)
+        plain(axes)
         axes.tick_params(axis="y", length=0)
     panels[0].set_yticks(np.arange(len(names)), names, fontsize=8)
     panels[0].set_ylim(len(names) - 0.4, -0.6)
@@ -176,7 +176,7 @@ def pqetp_curves(
     for name in [name for name in names if name not in named and name not in baselines] + named + list(baselines):
         if name not in names:
             continue
-        curve = [statistics.pqetp(joined[name], truth, threshold) for threshold in thresholds]
+        curve = statistics.pqetp_curve(joined[name], truth, thresholds)
         if name in baselines:
             style = {"color": BASELINE_COLOUR, "linestyle": next(lines), "linewidth": 2, "label": name}
         elif name in named:
@@ -184,8 +184,8 @@ def pqetp_curves(
         else:
             style = {"color": "#cccccc", "linewidth": 0.8}
         axes.plot(thresholds, curve, **style)
-    axes.axhline(0.5, color=_GREY, linewidth=0.8)
-    axes.text(0.01, 0.5, "chance", transform=axes.get_yaxis_transform(), va="bottom", fontsize=7, color=_GREY)
+    axes.axhline(0.5, color=GREY, linewidth=0.8)
+    axes.text(0.01, 0.5, "chance", transform=axes.get_yaxis_transform(), va="bottom", fontsize=7, color=GREY)
     axes.set_ylabel("PQETP (AUROC of truth > threshold)", fontsize=8)
     if axes.get_legend_handles_labels()[0]:
         figure.legend(loc="outside right upper", fontsize=8, frameon=False)
@@ -196,8 +196,31 @@ def pqetp_curves(
     share.set_ylabel("share above", fontsize=8)
     share.set_xlabel(f"threshold: {truth_label}", fontsize=9)
     for panel in (axes, share):
-        _plain(panel)
+        plain(panel)
     return figure
+
+
+def named(first: pd.Series, second: pd.Series, baselines: Sequence[str], shown: int) -> dict[str, dict[str, object]]:
+    """Styles of lines for the scores that lead two rankings, half of them each, and for baselines; by their names.
+
+    Args:
+        first: by name of the score, higher is better.
+        second: likewise.
+        baselines: those that get the colour of sizes.
+        shown: how many scores beside them are named.
+    """
+    scores = [ranking.drop(labels=list(baselines), errors="ignore").dropna() for ranking in (first, second)]
+    leading = [ranking.sort_values(ascending=False, kind="stable").index for ranking in scores]
+    chosen = dict.fromkeys([*leading[0][: (shown + 1) // 2], *leading[1]])
+    colours = [colour for colour in COLOURS if colour != BASELINE_COLOUR][:shown]
+    found = {
+        name: {"color": colour, "linewidth": 1.6, "label": name} for name, colour in zip(chosen, colours, strict=False)
+    }
+    lines = itertools.cycle(("--", ":", "-."))
+    for name in baselines:
+        if name in first.index:
+            found[name] = {"color": BASELINE_COLOUR, "linestyle": next(lines), "linewidth": 2, "label": name}
+    return found
 
 
 def few_ticks(axis: Axis, count: int = 4) -> None:
@@ -223,9 +246,9 @@ def _scatter(
 
     score, truth = joined[row["proxy"]].to_numpy(float), joined["truth"].to_numpy(float)
     scored = ~np.isnan(score)
-    _plain(axes)
+    plain(axes)
     if not scored.any():
-        axes.text(0.5, 0.5, "no score", transform=axes.transAxes, ha="center", va="center", fontsize=8, color=_GREY)
+        axes.text(0.5, 0.5, "no score", transform=axes.transAxes, ha="center", va="center", fontsize=8, color=GREY)
         axes.set_xticks([])
         return None
     score, truth = score[scored], np.maximum(truth[scored], floor)
@@ -263,7 +286,8 @@ def _floor(truth: np.ndarray) -> float:
     return float(cut if high - cut < 0.7 * (high - low) else low)
 
 
-def _plain(axes: Axes) -> None:
+def plain(axes: Axes) -> None:
+    """No frame above and to the right, small labels."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=7)
     axes.xaxis.get_offset_text().set_fontsize(7)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from tfnas import errors
 from tfnas.evidence import bootstrap, statistics
@@ -11,6 +15,9 @@ from tfnas.evidence.reading import BASELINES
 
 if TYPE_CHECKING:  # pandas takes its time to import
     import pandas as pd
+
+# Column of a long frame: equal for architectures of which one was scored for all.
+GROUP = "group"
 
 
 def average(scores: pd.DataFrame) -> pd.DataFrame:
@@ -23,10 +30,8 @@ def average(scores: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns proxy, arch, score, repeats (how many entered), failed (how many did not), status ("ok", or why no
-        repeat has a score). Proxies and architectures in order of appearance.
+        repeat has a score), and `GROUP` if the scores have it. Proxies and architectures in order of appearance.
     """
-    import numpy as np
-
     frame = scores[["proxy", "arch", "score"]].assign(status=scores.get("status", "ok"))
     frame["score"] = frame["score"].astype(np.float64)
     lost = frame["status"].ne("ok") | frame["score"].isna()
@@ -41,6 +46,10 @@ def average(scores: pd.DataFrame) -> pd.DataFrame:
         )
     out = out.reindex(frame.groupby(["proxy", "arch"], sort=False).size().index).reset_index()
     out.loc[out["score"].isna() & out["status"].eq("ok"), "status"] = "nan"
+    if GROUP in scores:
+        # Baselines that were added have none of their own.
+        known = scores.dropna(subset=[GROUP]).drop_duplicates("arch").set_index("arch")[GROUP]
+        out[GROUP] = known.reindex(out["arch"]).to_numpy()
     return out
 
 
@@ -99,7 +108,8 @@ def correlate(
     """How well each proxy ranks architectures by their known performance.
 
     Args:
-        scores: long frame; repeats are averaged first.
+        scores: long frame; repeats are averaged first. Networks with one value in the column `GROUP`, if there, share
+            their score: resamples draw them together.
         truth: performance by architecture string, higher is better; joined on the exact string.
         thresholds: of PQETP, in the unit of the truth.
         percents: of top-x% Spearman and common ratio.
@@ -114,35 +124,57 @@ def correlate(
     """
     import pandas as pd
 
-    rows = []
+    from tfnas.evidence import parallel
+
     averaged = average(scores)
     truth = truth.astype(float)
-    for proxy, group in averaged.groupby("proxy", sort=False):
-        known = group["arch"].map(truth)
-        why = group["status"].mask(group["status"].eq("ok") & known.isna(), "no accuracy in the table")
-        why = why.mask(group["status"].eq("ok") & ~group["arch"].isin(truth.index), "not in the table")
-        kept = group[why == "ok"]
-        counts = why[why != "ok"].value_counts()
-        rows.append(
-            {
-                "proxy": proxy,
-                "left_out": int(counts.sum()),
-                "why": "; ".join(f"{count} {reason}" for reason, count in counts.items()),
-                "repeats": kept["repeats"].mean(),
-                "incomplete": int((kept["failed"] > 0).sum()),
-                **evaluate(
-                    kept["score"],
-                    known[why == "ok"],
-                    thresholds=thresholds,
-                    percents=percents,
-                    k=k,
-                    resamples=resamples,
-                    seed=seed,
-                ),
-            }
-        )
+    options = {"thresholds": thresholds, "percents": percents, "k": k, "resamples": resamples, "seed": seed}
+    ranked = [ranked_of(proxy, group, truth) for proxy, group in averaged.groupby("proxy", sort=False)]
+    values = parallel.run(lambda some: evaluate(some.score, some.truth, groups=some.groups, **options), ranked)
+    rows = [some.counts | found for some, found in zip(ranked, values, strict=True)]
     out = pd.DataFrame(rows).sort_values(["kendall", "proxy"], ascending=[False, True], na_position="last")
     return out[["proxy", "n", *out.columns.drop(["proxy", "n"])]].reset_index(drop=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranked:
+    """What is ranked of one proxy, and what is left out.
+
+    Attributes:
+        score, truth: [n].
+        groups: [n], of networks that share their score; None where there are none.
+        counts: the columns of `correlate` up to "incomplete", without "n".
+    """
+
+    score: np.ndarray
+    truth: np.ndarray
+    groups: np.ndarray | None
+    counts: dict[str, Any]
+
+
+def ranked_of(proxy: str, averaged: pd.DataFrame, truth: pd.Series) -> Ranked:
+    """The networks of one proxy that have a score and a truth.
+
+    Args:
+        proxy: name.
+        averaged: its rows of `average`.
+        truth: as in `correlate`.
+    """
+    place = truth.index.get_indexer(averaged["arch"])
+    known = np.where(place >= 0, truth.to_numpy()[place], math.nan)
+    why = averaged["status"].mask(averaged["status"].eq("ok") & np.isnan(known), "no accuracy in the table")
+    why = why.mask(averaged["status"].eq("ok") & (place < 0), "not in the table")
+    ok = (why == "ok").to_numpy()
+    kept, lost = averaged[ok], why[~ok].value_counts()
+    counts = {
+        "proxy": proxy,
+        "left_out": int(lost.sum()),
+        "why": "; ".join(f"{count} {reason}" for reason, count in lost.items()),
+        "repeats": kept["repeats"].mean(),
+        "incomplete": int((kept["failed"] > 0).sum()),
+    }
+    groups = kept[GROUP].to_numpy() if GROUP in kept else None
+    return Ranked(kept["score"].to_numpy(float), known[ok], groups, counts)
 
 
 def evaluate(
@@ -154,13 +186,16 @@ def evaluate(
     k: int = 10,
     resamples: int = 1000,
     seed: int = 0,
+    groups: Sequence[int] | None = None,
 ) -> Mapping[str, float]:
-    """Every statistic for one score, with its bootstrap interval.
+    """Every statistic for one score, with its interval; arguments as in `correlate` and `bootstrap.intervals`.
 
     Returns:
         A flat dictionary: "n"; each name of `bootstrap.intervals` with its "_lo" and "_hi"; "kendall_a", "precision",
         "regret"; "discovered_mean" and "discovered_se" over 10 random subsets of half the networks (at most 10,000).
     """
+    options = {"thresholds": thresholds, "percents": percents, "k": k, "groups": groups}
+    found = bootstrap.intervals(score, truth, resamples=resamples, seed=seed, **options)
     score, truth = statistics.pairs(score, truth)
     out: dict[str, float] = {
         "n": len(score),
@@ -172,8 +207,6 @@ def evaluate(
         **{f"pqetp_{t:g}": statistics.pqetp(score, truth, t) for t in thresholds},
         "discovered": statistics.discovered(score, truth, k, seed=seed),
     }
-    options = {"thresholds": thresholds, "percents": percents, "k": k}
-    found = bootstrap.intervals(score, truth, resamples=resamples, seed=seed, **options)
     out = {
         key: number
         for name, value in out.items()

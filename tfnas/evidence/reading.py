@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tfnas import errors, paths, tables
 from tfnas.evidence import units
-from tfnas.runs import records
+from tfnas.runs import records, sources
 
 if TYPE_CHECKING:  # pandas takes its time to import
     import pandas as pd
@@ -22,47 +22,51 @@ _NOT_A_PROXY = {*records.KEY, *records.HOST, "index"}
 
 
 def load_scores(
-    path: epath.PathLike,
+    places: epath.PathLike | Sequence[epath.PathLike],
     *,
     arch_column: str = "arch",
     proxies: Sequence[str] = (),
     where: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
-    """Reads scores from a folder of records, or from a CSV or Parquet file.
+    """Reads scores from folders of records, kept scores, and CSV or Parquet files.
 
     Args:
-        path: folder; or file with columns arch, proxy, score (long), or arch and one column per proxy (wide; every
-            column of numbers is one unless its name is that of a setting).
-        arch_column: name of the column with the architecture strings.
+        places: one or several: what `tfnas.runs.sources.read` takes; or files with columns arch, proxy, score (long),
+            or arch and one column per proxy (wide; every column of numbers is one but for names of settings).
+        arch_column: name of the column with the architecture strings in such files.
         proxies: take these only.
         where: take the rows with these values only, compared as text, e.g. {"dataset": "cifar10"}.
 
     Returns:
-        Long frame. `frame.attrs["skipped"]` has a line for each file of the folder that could not be read.
+        Long frame. `frame.attrs["skipped"]` has a line for each file of a folder that could not be read,
+        `frame.attrs["provenance"]` what kept scores say of themselves, by place.
 
     Raises:
-        InputError: nothing there, a column, proxy or value is unknown, or a proxy was scored under several settings.
+        InputError: nothing there, a column, proxy or value is unknown, a proxy was scored under several settings or is
+            in a file and in another place.
     """
-    from etils import epath
+    import pandas as pd
 
-    given = epath.Path(paths.expand(path))
-    if not given.exists():
-        raise errors.InputError(
-            f"No such scores: {path}. Give a folder of records (of python -m launch.score) or a CSV or Parquet file"
-        )
-    if given.is_dir():
-        frame = records.read(path)
-        if frame.empty:
-            reasons = "".join(f"; skipped {line}" for line in frame.attrs["skipped"])
-            raise errors.InputError(f"No records in {path}. Make some with python -m launch.score{reasons}")
+    places = [places] if isinstance(places, str) or not isinstance(places, Sequence) else list(places)
+    if not places:
+        raise errors.InputError("No scores. Give folders of records, kept scores, or CSV or Parquet files")
+    recorded = [place for place in places if sources.holds_records(place)]
+    attrs: dict = {"skipped": [], "provenance": {}}
+    frames = {}
+    if recorded:
+        frame = sources.read(recorded)
+        attrs |= frame.attrs
+        frames[", ".join(map(str, recorded))] = frame
+    for place in places:
+        if place not in recorded:
+            frames[place] = _table(place, arch_column)
+    found = {place: _long(select(frame, where or {}, place)) for place, frame in frames.items()}
+    _apart(found)
+    if len(found) > 1:
+        parts = (part if "status" in part else part.assign(status="ok") for part in found.values())
+        frame = pd.concat(parts, ignore_index=True)
     else:
-        frame = tables.load(path, arch_column=arch_column)
-    attrs = {"skipped": frame.attrs.get("skipped", [])}
-    frame = select(frame, where or {}, path)
-    if not {"proxy", "score"} <= set(frame.columns):
-        values = [column for column in frame.select_dtypes("number") if column not in _NOT_A_PROXY]
-        kept = [column for column in _SETTINGS + REPEATS if column in frame]
-        frame = frame.melt(["arch", *kept], values, "proxy", "score")
+        (frame,) = found.values()
     if missing := sorted(set(proxies) - set(frame["proxy"])):
         raise errors.unknown("proxy", ", ".join(missing), frame["proxy"].unique())
     if proxies:
@@ -70,6 +74,38 @@ def load_scores(
     check_settings(frame)
     frame.attrs = attrs
     return frame.reset_index(drop=True)
+
+
+def _table(place: epath.PathLike, arch_column: str) -> pd.DataFrame:
+    """A CSV or Parquet file of scores, as it is."""
+    from etils import epath
+
+    if not epath.Path(paths.expand(place)).exists():
+        raise errors.InputError(
+            f"No such scores: {place}. Give a folder of records (of python -m launch.score), "
+            f"{sources.PREFIX}NAME, or a CSV or Parquet file"
+        )
+    return tables.load(place, arch_column=arch_column)
+
+
+def _long(frame: pd.DataFrame) -> pd.DataFrame:
+    """A row for each score."""
+    if {"proxy", "score"} <= set(frame.columns):
+        return frame
+    values = [column for column in frame.select_dtypes("number") if column not in _NOT_A_PROXY]
+    kept = [column for column in _SETTINGS + REPEATS if column in frame]
+    return frame.melt(["arch", *kept], values, "proxy", "score")
+
+
+def _apart(found: Mapping[str, pd.DataFrame]) -> None:
+    """Refuses to average scores of files, of which no settings are known, with others."""
+    seen: dict[str, str] = {}
+    for place, frame in found.items():
+        for proxy in frame["proxy"].unique():
+            if seen.setdefault(proxy, place) != place:
+                raise errors.InputError(
+                    f"Scores of {proxy} are in {seen[proxy]} and in {place}. Give one of them another name"
+                )
 
 
 def load_truth(

@@ -82,11 +82,17 @@ def pqetp(score: Sequence[float], truth: Sequence[float], threshold: float) -> f
 
     NaN where no network, or every network, lies above the threshold.
     """
+    return float(pqetp_curve(score, truth, [threshold])[0])
+
+
+def pqetp_curve(score: Sequence[float], truth: Sequence[float], thresholds: Sequence[float]) -> np.ndarray:
+    """`pqetp` at each of some thresholds [t]: [t]."""
     score, truth = pairs(score, truth)
-    positive = truth > threshold
-    # Mann-Whitney's form: it needs only the rank sum of the positives.
-    count, rank_sum = positive.sum(), rows.ranks(score)[positive].sum()
-    return float(rows.divide(rank_sum - count * (count + 1) / 2, count * (len(truth) - count)))
+    order = np.argsort(-truth, kind="stable")
+    # Mann-Whitney's form: it needs only the rank sum of the positives, which are the first of this order.
+    sums = np.append(0, np.cumsum(rows.ranks(score)[order]))
+    count = np.searchsorted(-truth[order], -np.asarray(thresholds, float), "left")
+    return rows.divide(sums[count] - count * (count + 1) / 2, count * (len(truth) - count))
 
 
 def discovered(score: Sequence[float], truth: Sequence[float], k: int = 10, *, seed: int | None = None) -> float:

@@ -154,7 +154,7 @@ class Writer:
 
         buffer = io.BytesIO()
         rows = [dataclasses.asdict(record) for record in self._waiting]
-        parquet.write_table(pa.Table.from_pylist(rows, schema=_schema()), buffer, write_page_checksum=True)
+        parquet.write_table(pa.Table.from_pylist(rows, schema=schema()), buffer, write_page_checksum=True)
         path = self.folder / f"part-{self.shard}-{self._name}-{self._number:05d}.parquet"
         # Counted first: who is interrupted between writing and noting it writes again, under another name.
         self._number += 1
@@ -184,10 +184,15 @@ def read(folder: epath.PathLike, *, stable: bool = False) -> pd.DataFrame:
     """
     columns = [column for column in COLUMNS if not (stable and column in HOST)]
     frame, skipped = _merge(folder, columns)
-    frame = frame.sort_values("status", key=lambda status: status.isin(FAILURES), kind="stable")
-    frame = frame.drop_duplicates(list(KEY)).sort_values(list(KEY), kind="stable", ignore_index=True)
+    frame = once(frame)
     frame.attrs["skipped"] = skipped
     return frame
+
+
+def once(frame: pd.DataFrame) -> pd.DataFrame:
+    """Records sorted by key. Of several with one key the first wins; but a failure yields to a score."""
+    frame = frame.sort_values("status", key=lambda status: status.isin(FAILURES), kind="stable")
+    return frame.drop_duplicates(list(KEY)).sort_values(list(KEY), kind="stable", ignore_index=True)
 
 
 def done(folder: epath.PathLike, *, retry: bool = False) -> set[tuple]:
@@ -209,7 +214,7 @@ def _remove_unfinished(folder: epath.Path) -> None:
 def _merge(folder: epath.PathLike, columns: list[str]) -> tuple[pd.DataFrame, list[str]]:
     import pyarrow as pa
 
-    tables, skipped = [_schema().empty_table().select(columns)], []
+    tables, skipped = [schema().empty_table().select(columns)], []
     folder = epath.Path(paths.expand(folder))
     for path in sorted(folder.iterdir(), key=lambda path: path.name) if folder.is_dir() else ():
         if path.name.endswith(".parquet"):
@@ -231,12 +236,13 @@ def _parse_part(content: bytes, columns: list[str]) -> pa.Table:
     mark = (file.schema_arrow.metadata or {}).get(_MARK, b"").decode()
     if mark != _SCHEMA_VERSION:
         raise ValueError(f"schema version {mark or 'none'}, expected {_SCHEMA_VERSION}")
-    if not file.schema_arrow.equals(_schema()):
+    if not file.schema_arrow.equals(schema()):
         raise ValueError("other columns")
     return file.read(columns=columns)
 
 
-def _schema() -> pa.Schema:
+def schema() -> pa.Schema:
+    """Columns of a part file."""
     import pyarrow as pa
 
     types = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}

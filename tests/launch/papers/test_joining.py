@@ -40,3 +40,18 @@ def test_networks_of_other_benchmarks_meet_by_their_strings_alone():
     twin = next(arch for arch in others if space.canonical(space.parse(arch)) == space.canonical(space.parse(first)))
     with pytest.raises(InputError, match="No network of here"):
         join(pd.DataFrame({"arch": [twin]}), pd.DataFrame({"cifar10": [1.0]}, index=[first]), space, "here")
+
+
+def test_a_score_counts_for_all_networks_of_its_class_where_that_is_asked_for():
+    space = spaces.get("nasbench201")
+    known: dict[str, list[str]] = {}
+    for arch in map(str, space.enumerate()):
+        known.setdefault(space.canonical(space.parse(arch)), []).append(arch)
+    first, second = [archs for archs in known.values() if len(archs) == 2][:2]
+    truth = pd.DataFrame({"cifar10": [1.0, 2.0, 3.0]}, index=[first[1], first[0], second[0]])
+    records = pd.DataFrame({"arch": [first[0]], "proxy": ["p"], "score": [5.0]})
+    found, known, notes = join(records, truth, space, "here", isomorphic=True)
+    assert found.set_index("arch")["score"].to_dict() == {first[0]: 5.0, first[1]: 5.0}
+    assert found["group"].nunique() == 1
+    assert known.index.tolist() == [first[1], first[0]]
+    assert "stand for 2" in notes[0]

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+import spaces
 from launch import app, reproduce
 from launch.papers import printing
 from launch.papers.facts import facts
@@ -15,7 +16,7 @@ from launch.papers.scored import Scored
 from tests.launch.papers.cases import fake_workers, write_table
 from tests.launch.papers.nngp import cases as nngp
 from tfnas.evidence import plots, statistics
-from tfnas.runs import records
+from tfnas.runs import kept, records, sources
 
 SCORED = [name for name, experiment in EXPERIMENTS.items() if isinstance(experiment.jobs, Scored)]
 # Figure 7 trains, which tests/launch/papers/nngp/test_mnas.py runs.
@@ -296,6 +297,30 @@ def test_the_whole_path_with_real_inference(tmp_path, monkeypatch, capsys):
     assert reproduce.main(flags(tmp_path, "nngp_fig1")) == 0
     assert "4 of 4 networks are done" in capsys.readouterr().out
     assert sorted(path.name for path in (tmp_path / "nngp_fig1" / "scores").iterdir()) == before
+
+
+@pytest.mark.usefixtures("fake", "no_pictures")
+def test_kept_records_give_the_same_rows_and_serve_for_isomorphic_networks(tmp_path, monkeypatch, capsys):
+    name, table = "gs_table5_2", write_table(tmp_path / "table.csv", "nasbench201")
+    assert reproduce.main(flags(tmp_path, name, *on(table, "synthetic"), "--scale=paper")) == 0
+    scores = tmp_path / name / "scores"
+    kept.write(records.read(scores), tmp_path / "mine.parquet", {"runs": []})
+    monkeypatch.setattr(sources, "FOLDER", tmp_path)
+    rows = []
+    for place in (scores, "atlas:mine", tmp_path / "mine.parquet"):
+        assert reproduce.main(flags(tmp_path, name, *on(table, "synthetic"), f"--scores={place}")) == 0
+        rows.append((tmp_path / name / "results.csv").read_text())
+    assert rows[0] == rows[1] == rows[2]
+    # A table that knows the other cells of the classes as well.
+    space = spaces.get("nasbench201")
+    wanted = {space.canonical(space.parse(arch)) for arch in records.read(scores)["arch"]}
+    every = [str(arch) for arch in space.enumerate() if space.canonical(arch) in wanted]
+    pd.DataFrame({"arch": every, "one": np.linspace(0, 90, len(every))}).to_csv(tmp_path / "more.csv", index=False)
+    more = [*on(tmp_path / "more.csv", "synthetic"), "--scores=atlas:mine"]
+    for isomorphic, count in (("--noisomorphic", 24), ("--isomorphic", len(every))):
+        assert reproduce.main(flags(tmp_path, name, *more, isomorphic)) == 0
+        assert set(pd.read_csv(tmp_path / name / "results.csv")["n"]) == {count}
+    assert f"scores of 24 networks stand for {len(every)}" in printed(capsys)
 
 
 # Bad input -----------------------------------------------------------------------------------------------------------

@@ -1,8 +1,10 @@
 """The networks of NAS-Bench-201 against what follows from their definition."""
 
+import numpy as np
 import pytest
 
 import spaces
+from spaces.base import Space
 from tfnas.errors import InputError
 
 SPACE = spaces.get("nasbench201")
@@ -51,3 +53,12 @@ class TestNetworks:
     def test_width_zero(self):
         with pytest.raises(InputError, match=r"1 or more\. Received: 0"):
             SPACE.config(width=0)
+
+
+@pytest.mark.parametrize(("flavour", "width", "depth"), [("tiny", 16, 1), ("zcnas", 3, 2)])
+def test_sizes_are_those_of_the_layers(flavour, width, depth):
+    """They are looked up by how often each operation is there, the network says the same."""
+    archs = SPACE.sample_distinct(np.random.default_rng(width), 25)
+    config = SPACE.config(flavour=flavour, width=width, depth=depth)
+    for arch in archs:
+        assert SPACE._sizes(arch, config) == Space._sizes(SPACE, arch, config)

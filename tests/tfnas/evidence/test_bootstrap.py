@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.tfnas.evidence.cases import SLOW, draw
-from tfnas.evidence import bootstrap, statistics, weighted
+from tests.tfnas.evidence.cases import SLOW, draw, order
+from tfnas.evidence import bootstrap, rows, statistics, weighted
 
 
 @pytest.mark.parametrize("ties", [True, False])
@@ -93,3 +93,72 @@ def test_bootstrap_of_some_statistics_is_that_of_all():
     assert some == {name: every[name] for name in ("kendall", "pearson")}
     more = bootstrap.intervals(score, truth, resamples=40, seed=2, thresholds=[0.1], percents=[30], only=["spearman"])
     assert more == {name: every[name] for name in ("spearman", "top30_spearman", "top30_common", "pqetp_0.1")}
+
+
+def test_networks_of_a_group_are_drawn_together(monkeypatch):
+    monkeypatch.setattr(bootstrap, "_CHUNK", 40 * 16)
+    rng = np.random.default_rng(2)
+    groups = rng.permutation(np.repeat([7, 3, 9, 1, 5, 2, 8, 11], [1, 1, 2, 3, 5, 8, 9, 11]))
+    truth = rng.normal(size=40)
+    score = np.round(truth + rng.normal(size=40), 1)
+    options = {"resamples": 40, "seed": 5, "thresholds": [0.3], "percents": [40], "k": 5}
+    intervals = bootstrap.intervals(score, truth, groups=groups, **options)
+    members = [np.flatnonzero(groups == group) for group in dict.fromkeys(groups)]
+    rng, keys, values = np.random.default_rng(5), statistics.tie_keys(40, 5), {name: [] for name in intervals}
+    for block in (16, 16, 8):
+        for drawn in rng.integers(0, 8, (block, 8)):
+            row = np.sort(np.concatenate([members[group] for group in drawn]))
+            count = len(row) * 40 // 100
+            best = order(truth[row], keys[1][row])[:count]
+            several = {
+                "top40_common": len(best) and common(score[row], truth[row], keys[:, row], count) / count,
+                "top40_spearman": stats.spearmanr(score[row][best], truth[row][best]).statistic
+                if count > 1
+                else math.nan,
+            }
+            for name in intervals:
+                values[name].append(
+                    several[name] if name in several else SLOW[name](score[row], truth[row], keys[:, row])
+                )
+    for name, bounds in intervals.items():
+        known = np.array(values[name])[~np.isnan(values[name])]
+        assert bounds == pytest.approx(tuple(np.quantile(known, [0.025, 0.975]))), name
+    plain = bootstrap.intervals(score, truth, **options)
+    assert plain != intervals
+    # Groups of one are none, whatever they are called.
+    assert bootstrap.intervals(score, truth, groups=rng.permutation(40), **options) == plain
+
+
+def common(score, truth, keys, count):
+    """Copies that are among the best by both."""
+    return len(set(order(score, keys[0])[:count]) & set(order(truth, keys[1])[:count]))
+
+
+def test_groups_hold_what_resampling_networks_does_not():
+    """Scores that stand for 25 networks each: only the interval of groups covers as often as it says."""
+    hits = {"groups": 0, "networks": 0}
+    rng = np.random.default_rng(0)
+    true = 6 / math.pi * math.asin(0.6 / 2)  # Spearman's of a bivariate normal
+    for trial in range(60):
+        x, y = rng.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], size=40).T
+        groups = np.repeat(np.arange(40), 25)
+        for name, given in (("groups", groups), ("networks", None)):
+            low, high = bootstrap.intervals(x[groups], y[groups], resamples=120, seed=trial, groups=given)["spearman"]
+            hits[name] += low <= true <= high
+    assert hits["groups"] >= 51
+    assert hits["networks"] <= 30
+
+
+def test_infinite_and_dwarfing_scores_in_resamples_of_pearson():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=20)
+    for score in (
+        np.where(np.arange(20) == 4, 1e200, truth + rng.normal(size=20)),
+        np.where(np.arange(20) == 4, math.inf, truth),
+        1e9 + truth,
+        np.where(np.arange(20) < 3, 1.0, 2.0),
+        1e-310 * truth,
+    ):
+        drawn = rng.integers(0, 20, (60, 20))
+        found = weighted.Moments(score, truth).pearson(bootstrap.counts(drawn))
+        np.testing.assert_allclose(found, rows.pearson(score[drawn], truth[drawn]), rtol=1e-7)

@@ -1,0 +1,117 @@
+"""Records of folders as one small file with their provenance: scores that are kept and read by name."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tfnas.errors import InputError
+from tfnas.runs import kept, sources
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Of environment.json, what says with what and on what; commands hold paths of the machine.
+_ENVIRONMENT = ("python", "packages", "platform", "cpu", "cores", "git")
+# Flags that could change no record, or are paths.
+_NO_SETTINGS = {"launcher", "output", "data_dir", "manual_dir", "workers", "threads", "memory_mb", "executor", "shard"}
+_MADE = re.compile(r"part-.+-(\d{4})(\d\d)(\d\d)T\d{6}[0-9a-f]{8}-\d{5}\.parquet")
+
+
+def keep(places: Sequence[str], out: str, provenance: str, *, digits: int = 0) -> pd.DataFrame:
+    """Writes all records of some places to one file, which is replaced where it is there; gives what it holds.
+
+    Args:
+        places: of `tfnas.runs.sources.read`.
+        out: Parquet file.
+        provenance: in words.
+        digits: significant digits of the scores (0: all).
+
+    Raises:
+        InputError: a place has no records, or files that are none.
+    """
+    frame = sources.read(places)
+    if skipped := frame.attrs["skipped"]:
+        raise InputError(f"Only whole records are kept; move what is none out of the folder. Received: {skipped[0]}")
+    kept.write(frame, out, facts(frame, places, provenance, digits), digits=digits)
+    return kept.read(out)
+
+
+def facts(frame: pd.DataFrame, places: Sequence[str], provenance: str, digits: int) -> dict[str, Any]:
+    """What is told of records beside themselves, for JSON.
+
+    Args:
+        frame: of `tfnas.runs.sources.read`.
+        places: where they were read.
+        provenance: in words.
+        digits: significant digits that scores are kept with (0: all).
+    """
+    runs, dates = [], set()
+    for place in places:
+        for run, made in _runs(place):
+            runs += [run] if run and run not in runs else []
+            dates |= made
+    known = frame.attrs["provenance"].values()
+    for earlier in known:
+        runs += [run for run in earlier["runs"] if run not in runs]
+        dates |= set(earlier["dates"])
+    return {
+        "text": provenance,
+        "runs": runs,
+        "dates": sorted({min(dates), max(dates)}) if dates else [],
+        "digits": digits,
+        "records": len(frame),
+        "failures": int((frame["status"] != "ok").sum()),
+        "architectures": {space: int(group.nunique()) for space, group in frame.groupby("space")["arch"]},
+        "proxies": sorted(frame["proxy"].unique()),
+        "datasets": sorted(frame["dataset"].unique()),
+        "seeds": sorted(map(int, frame["seed"].unique())),
+        "repeats": int(frame["repeat"].max()) + 1,
+        "devices": sorted(frame["device"].unique()),
+        "versions": {name: sorted(frame[f"{name}_version"].unique()) for name in ("tfnas", "tensorflow", "keras")},
+    }
+
+
+def _runs(place: str) -> list[tuple[dict[str, Any], set[str]]]:
+    """(command and environment of a run, days) for each that a folder tells of."""
+    from etils import epath
+
+    from tfnas import paths
+
+    folder = epath.Path(paths.expand(sources.locate(place)))
+    if not folder.is_dir():
+        return []
+    names = sorted(path.name for path in folder.iterdir())
+    days = {"-".join(match.groups()) for match in map(_MADE.fullmatch, names) if match}
+    found: list[tuple[dict[str, Any], set[str]]] = [({}, days)]
+    for name in names:
+        if name.startswith("config") and name.endswith(".json"):
+            config = _json(folder / name)
+            environment = _json(folder / name.replace("config", "environment", 1))
+            if "launcher" in config:
+                run = {"command": _command(config)} | {key: environment.get(key) for key in _ENVIRONMENT}
+                found.append((run, set()))
+    return found
+
+
+def _command(config: dict[str, Any]) -> str:
+    """The command line of a config.json, as far as it says what is computed."""
+    flags = []
+    for key, value in sorted(config.items()):
+        if key not in _NO_SETTINGS and value not in (None, "", [], False):
+            text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+            text = pathlib.PurePath(text).name if key == "archs" else text
+            flags.append(f"--{key}" if value is True else f"--{key}={text}")
+    return " ".join(["python", "-m", config["launcher"], *flags])
+
+
+def _json(path: Any) -> dict[str, Any]:
+    """The content of a file that a launcher wrote; nothing where it is none."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

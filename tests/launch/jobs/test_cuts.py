@@ -1,0 +1,119 @@
+"""Which cuts are made of which data, and what launch.correlate says of them."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from launch import correlate
+from tfnas.runs import records
+
+ARCHS = [f"|net{i}|" for i in range(40)]
+
+
+@pytest.fixture
+def case(tmp_path):
+    """Scores of 40 networks under three seeds, and a table with sizes and single trainings."""
+    rng = np.random.default_rng(0)
+    accuracy = rng.normal(size=40) + 90
+    table = pd.DataFrame(
+        {"arch": ARCHS, "accuracy": accuracy, "accuracy_one_random_seed": accuracy + rng.normal(size=40)}
+    )
+    table["params"] = np.exp(accuracy - 90 + rng.normal(size=40))
+    table.to_csv(tmp_path / "table.csv", index=False)
+    with records.Writer(tmp_path / "scores") as writer:
+        for seed in range(3):
+            for arch, value in zip(ARCHS, accuracy, strict=True):
+                common = {"space": "made up", "arch": arch, "dataset": "digits", "seed": seed}
+                writer.add([records.Record(**common, proxy="good", score=value + rng.normal())])
+                writer.add([records.Record(**common, proxy="noise", score=rng.normal())])
+    return tmp_path
+
+
+def launch(case, *flags, scores="scores"):
+    files = [f"--scores={case / scores}", f"--table={case / 'table.csv'}", f"--output={case / 'out'}"]
+    return correlate.main([*files, "--target=accuracy", "--bootstrap=20", *flags])
+
+
+def made(case):
+    return {path.stem for path in (case / "out").glob("*.csv")} - {"correlations", "scores"}
+
+
+def read(case, name):
+    return pd.read_csv(case / "out" / f"{name}.csv").set_index("proxy")
+
+
+def test_all_that_can_be_made_is_made_and_told(case, capsys):
+    assert launch(case) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert made(case) == {"bands", "size", "similarity", "seeds"}
+    for text in ("at fixed size", "best 50%", "between seeds", "limit by seeds", "seeds.csv", "seeds.png"):
+        assert text in out
+    table = pd.read_csv(case / "table.csv").set_index("arch")
+    run = stats.spearmanr(table["accuracy"], table["accuracy_one_random_seed"]).statistic
+    assert f"(accuracy_one_random_seed) reaches {run:.3f}" in out
+    # All of one set of numbers: means over the seeds, but for what is of single seeds.
+    scores = records.read(case / "scores").query("proxy == 'good'").pivot(index="arch", columns="seed", values="score")
+    truth = table["accuracy"].reindex(scores.index)
+    whole = stats.spearmanr(scores.mean(axis=1), truth).statistic
+    bands = read(case, "bands")
+    assert bands[bands["percent"] == 100].loc["good", "spearman"] == pytest.approx(whole, rel=1e-4)
+    assert read(case, "size").loc["good", "spearman"] == pytest.approx(whole, rel=1e-4)
+    seeds = read(case, "seeds").loc["good"]
+    assert seeds["spearman"] == pytest.approx(whole, rel=1e-4)
+    one = np.mean([stats.spearmanr(scores[seed], truth).statistic for seed in range(3)])
+    assert seeds["spearman_one"] == pytest.approx(one, rel=1e-4)
+    between = [stats.spearmanr(scores[a], scores[b]).statistic for a, b in ((0, 1), (0, 2), (1, 2))]
+    assert seeds["between_seeds"] == pytest.approx(np.mean(between), rel=1e-4)
+    assert set(read(case, "similarity").index) == {"good", "noise", "params"}
+    assert set(read(case, "size").index) == {"good", "noise"}
+
+
+def test_some_or_none_are_made_where_that_is_said(case):
+    assert launch(case, "--cuts=") == 0
+    assert made(case) == set()
+    assert launch(case, "--cuts=size,bands") == 0
+    assert made(case) == {"size", "bands"}
+
+
+def test_what_cannot_be_made_is_told_and_refused_where_it_is_named(case, capsys):
+    frame = pd.DataFrame({"arch": ARCHS[:5], "mine": range(5)})
+    frame.to_csv(case / "few.csv", index=False)
+    table = pd.read_csv(case / "table.csv").drop(columns=["params", "accuracy_one_random_seed"])
+    table.to_csv(case / "table.csv", index=False)
+    assert launch(case, scores="few.csv") == 0
+    out = capsys.readouterr().out
+    assert made(case) == set()
+    for text in (
+        "no bands (rank correlation among the best networks): fewer than 10 networks",
+        "no size (rank correlation at fixed size): no parameters or FLOPs (--size_column)",
+        "no similarity (correlations between scores, clustered): one score alone",
+        "no seeds (how much of a score is luck): no network has several seeds or repeats",
+    ):
+        assert text in out
+    assert launch(case, "--cuts=seeds", scores="few.csv") == 2
+    assert "--cuts=seeds cannot be made: no network has several" in capsys.readouterr().err
+
+
+def test_another_column_of_single_trainings(case, capsys):
+    table = pd.read_csv(case / "table.csv").rename(columns={"accuracy_one_random_seed": "once"})
+    table.to_csv(case / "table.csv", index=False)
+    assert launch(case) == 0
+    assert "one training of each network" not in capsys.readouterr().out
+    assert launch(case, "--run_column=once") == 0
+    assert "one training of each network (once) reaches" in capsys.readouterr().out
+    assert launch(case, "--run_column=twice") == 2
+    assert "'twice'" in capsys.readouterr().err
+
+
+def test_scores_without_any_value_break_no_cut(case):
+    with records.Writer(case / "scores") as writer:
+        for arch in ARCHS:
+            failed = {"score": math.nan, "status": "nan"}
+            writer.add([records.Record(space="made up", arch=arch, dataset="digits", proxy="broken", **failed)])
+    assert launch(case) == 0
+    assert math.isnan(read(case, "size").loc["broken", "partial_spearman"])
+    assert math.isnan(read(case, "similarity").loc["broken", "good"])
+    assert "broken" not in read(case, "seeds").index
