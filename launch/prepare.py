@@ -21,6 +21,7 @@ multiply-adds, seconds, text, or any other as NAME:other:UNIT.
 --scores makes one small file of all records of some folders, with the commands,
 versions and machines that made them and a checksum. What lies in results/atlas
 of a clone is then read by its name, --scores=atlas:NAME, wherever scores are.
+--unpack puts them back into a folder, where the run that made them goes on.
 """
 
 from __future__ import annotations
@@ -52,6 +53,9 @@ class Config:
     table: str = app.path_flag("", "file to import into the common form of tables")
     scores: tuple[str, ...] = app.path_flag((), "folders of records to keep in one file, separated by commas")
     out: str = app.path_flag("", "file to write the table or the scores to (.parquet)", writes="file")
+    unpack: str = app.path_flag(
+        "", "folder to put --scores into as records, from which launch.score goes on", writes="folder"
+    )
     digits: int = app.flag(0, "significant digits of scores that are kept; 0 for all")
     format: str = app.flag("", "format of --table (by default recognised from the file)")
     space: str = app.flag("", "search space of the table (by default that of the format or of the architectures)")
@@ -93,6 +97,10 @@ class Config:
 
             data.info(self.dataset)
             return
+        if self.unpack:
+            if self.out or not self.scores:
+                raise InputError("--unpack=FOLDER takes --scores and no --out")
+            return
         if not self.out.endswith(".parquet"):
             given = "--table" if self.table else "--scores"
             raise InputError(f"{given} needs --out=FILE.parquet. Received: {self.out!r}")
@@ -111,6 +119,9 @@ def run(config: Config) -> None:
         prepare_dataset(config)
     elif config.table:
         import_table(config)
+    elif config.unpack:
+        count = keeping.unpack(config.scores, config.unpack)
+        print(f"{config.unpack}: {count} records more. A run with this --output goes on from them")
     else:
         keep_scores(config)
 

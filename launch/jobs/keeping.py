@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfnas.errors import InputError
-from tfnas.runs import kept, sources
+from tfnas.runs import kept, records, sources
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +38,20 @@ def keep(places: Sequence[str], out: str, provenance: str, *, digits: int = 0) -
         raise InputError(f"Only whole records are kept; move what is none out of the folder. Received: {skipped[0]}")
     kept.write(frame, out, facts(frame, places, provenance, digits), digits=digits)
     return kept.read(out)
+
+
+def unpack(places: Sequence[str], folder: str) -> int:
+    """Writes the records of some places into a folder, as far as it lacks them; gives their number.
+
+    Raises:
+        InputError: a place has no records, or a file is damaged.
+    """
+    frame, known = sources.read(places), records.done(folder)
+    rows = (records.Record(**row) for row in frame.to_dict("records"))
+    more = [record for record in rows if record.key not in known]
+    with records.Writer(folder, "kept") as writer:
+        writer.add(more)
+    return len(more)
 
 
 def facts(frame: pd.DataFrame, places: Sequence[str], provenance: str, digits: int) -> dict[str, Any]:

@@ -131,3 +131,36 @@ def test_scores_of_a_file_are_not_averaged_with_records(folder, capsys):
     flags = [f"--scores={folder / 'scores'},{folder / 'mine.csv'}", f"--table={folder / 'table.csv'}"]
     assert correlate.main([*flags, f"--output={folder / 'out'}"]) == 2
     assert "Scores of snip are in" in capsys.readouterr().err
+
+
+def test_unpacked_records_are_those_that_were_kept_and_are_put_in_once(folder, capsys):
+    keep(folder)
+    unpack = [f"--scores={folder / 'k.parquet'}", f"--unpack={folder / 'again'}"]
+    assert prepare.main(unpack) == 0
+    assert "1 records more" in capsys.readouterr().out
+    pd.testing.assert_frame_equal(records.read(folder / "again"), records.read(folder / "scores"), rtol=1e-2)
+    assert records.done(folder / "again") == records.done(folder / "scores")
+    assert prepare.main(unpack) == 0
+    assert "0 records more" in capsys.readouterr().out
+    assert len(list((folder / "again").glob("*.parquet"))) == 1
+
+
+def test_a_run_goes_on_from_unpacked_records(folder, capsys):
+    """What is kept is not scored again, and what is kept anew tells of both runs."""
+    keep(folder)
+    prepare.main([f"--scores={folder / 'k.parquet'}", f"--unpack={folder / 'again'}"])
+    scored(folder / "again", [OTHER])
+    (folder / "again" / "config.json").write_text(json.dumps({"launcher": "launch.score", "seed": 4}))
+    assert keep(folder, scores=f"k.parquet,{folder / 'again'}") == 0
+    found = kept.read(folder / "k.parquet")
+    assert sorted(found.arch) == sorted([CELL, OTHER])
+    commands = [run["command"] for run in found.attrs["provenance"]["runs"]]
+    assert len(commands) == 2
+    assert commands[0] == "python -m launch.score --seed=4"
+
+
+@pytest.mark.parametrize("more", [["--out=k.parquet"], ["--table=a.csv"]])
+def test_unpacking_takes_nothing_else(tmp_path, capsys, more):
+    given = [f"--unpack={tmp_path / 'f'}", *more]
+    assert prepare.main(given if more[0].startswith("--table") else [f"--scores={tmp_path}", *given]) == 2
+    assert "--unpack=FOLDER takes --scores and no --out" in capsys.readouterr().err
