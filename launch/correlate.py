@@ -15,6 +15,8 @@ scatter.png, bars.png and pqetp.png to the output folder, and, as far as the
 data allow it, a table and a picture of each cut: rank correlation among the
 best networks (bands), at fixed size (size), between scores (similarity) and
 between seeds (seeds). docs/evidence.md says what they are.
+--fit_combination keeps the best combination of up to five scores in a file, and
+--combination tests it on other networks.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from typing import TYPE_CHECKING
 
 from launch import app
 from launch.flags.networks import check_least, check_most
-from launch.jobs import classes
+from launch.jobs import classes, combining
 from launch.jobs import cuts as closer
 from launch.jobs import evidence as jobs
 from spaces import importers
@@ -34,6 +36,8 @@ from tfnas.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from tfnas.evidence.combination import Combination
 
 # More narrow no interval, and no memory holds them.
 MOST_RESAMPLES = 1_000_000
@@ -62,6 +66,10 @@ class Config:
     size_column: tuple[str, ...] = app.flag(
         (), "columns of the table to show as baselines, the first also as colour; params and flops where they exist"
     )
+    fit_combination: str = app.path_flag(
+        "", "JSON file to write: the combination of up to five scores that ranks these networks best", writes="file"
+    )
+    combination: str = app.path_flag("", "JSON file of --fit_combination, fitted elsewhere, to test on these networks")
     cuts: tuple[str, ...] = app.flag(
         (closer.ALL,), "closer looks: bands, size, similarity, seeds, or all that can be made; empty for none"
     )
@@ -79,6 +87,10 @@ class Config:
         check_least(self, top_k=1, bootstrap=0)
         check_most(self, bootstrap=MOST_RESAMPLES)
         closer.asked(self.cuts)
+        if self.fit_combination and self.combination:
+            raise InputError(
+                "Give either --fit_combination=FILE or --combination=FILE: what is fitted is tested elsewhere"
+            )
         _pairs("where", self.where)
         _pairs("table_where", self.table_where)
 
@@ -86,32 +98,31 @@ class Config:
 def run(config: Config) -> None:
     """Measures how well the scores rank, and writes and prints it."""
     from tfnas import evidence
+    from tfnas.evidence import combination
 
+    used = combination.load(config.combination) if config.combination else None
     table = evidence.load_truth(
         config.table,
         target=config.target,
         arch_column=config.arch_column,
         where=_pairs("table_where", config.table_where),
     )
-    scores = evidence.load_scores(
+    measured = evidence.load_scores(
         config.scores,
         arch_column=config.scores_arch_column,
         proxies=config.proxies,
         where=_pairs("where", config.where),
     )
-    for line in scores.attrs["skipped"]:
+    for line in measured.attrs["skipped"]:
         print(f"skipped: {line}", file=sys.stderr)
-    measured, run_column = scores, closer.run_column(table, config.run_column)
-    if config.isomorphic:
-        archs = table.index.unique().tolist()
-        scores, note = classes.spread(scores, archs, classes.space_of(scores, config.table, archs))
-    else:
-        note = classes.more(scores, table.index.unique())
+    run_column = closer.run_column(table, config.run_column)
+    scores, note = _of_classes(config, measured, table)
     found = jobs.compare(
         scores,
         table,
         size_columns=config.size_column,
         thresholds=config.thresholds,
+        combination=used,
         k=config.top_k,
         resamples=config.bootstrap,
         seed=config.seed,
@@ -121,11 +132,42 @@ def run(config: Config) -> None:
     made, left = closer.write(case, config.cuts, config.output)
     written += [f"{name}.{kind}" for name in made for kind in ("csv", "png")]
     print(table.attrs["source"])
-    for line in (*_missing(scores, table), *filter(None, [note])):
+    for line in (*_missing(scores, table), *note):
         print(line)
     _print(found, config.top_k)
     _print_cuts(case, made, left)
+    written += _combine(config, case, used)
     print(f"written to {config.output}: {', '.join(written)}")
+
+
+def _of_classes(config: Config, scores: pd.DataFrame, table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The scores, of whole classes of isomorphic networks where that is asked for, and a line about it."""
+    archs = table.index.unique().tolist()
+    if config.isomorphic:
+        scores, line = classes.spread(scores, archs, classes.space_of(scores, config.table, archs))
+    else:
+        line = classes.more(scores, archs)
+    return scores, [line] if line else []
+
+
+def _combine(config: Config, case: closer.Case, used: Combination | None) -> list[str]:
+    """Fits or tests a combination where that is asked for, prints what comes of it, and gives the files written."""
+    from tfnas.evidence import report
+
+    lines: Iterator[str] = iter(())
+    written = []
+    if used:
+        tested = combining.test(case.found, used, config.output, case.options)
+        report.console().print(combining.table(tested, used))
+        lines = combining.warnings(used, case.found, case.scores)
+        written.append("combination.csv")
+    elif config.fit_combination:
+        made = combining.fit(case.found, case.scores, config.table, config.fit_combination, config.seed)
+        lines = combining.fitted(made)
+        written.append(config.fit_combination)
+    for line in lines:
+        print(line)
+    return written
 
 
 def _missing(scores: pd.DataFrame, table: pd.DataFrame) -> Iterator[str]:

@@ -184,7 +184,11 @@ def keep_scores(config: Config) -> None:
 
     frame = keeping.keep(config.scores, config.out, config.provenance, digits=config.digits)
     told = frame.attrs["provenance"]
-    archs = ", ".join(f"{count} architectures of {space}" for space, count in told["architectures"].items())
+    archs = ", ".join(
+        f"{counts['architectures']} architectures of {space}"
+        + (f" ({counts['classes']} classes)" if "classes" in counts else "")
+        for space, counts in told["spaces"].items()
+    )
     print(f"{config.out}: {len(frame)} records of {archs} and {len(told['proxies'])} proxies")
     if told["failures"]:
         print(f"{told['failures']} of them without a score")

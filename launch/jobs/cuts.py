@@ -87,7 +87,8 @@ def _few(case: Case) -> str:
 def _bands(case: Case) -> pd.DataFrame:
     from tfnas.evidence import bands
 
-    return bands.by_band(case.found.joined, groups=case.found.groups, **case.options)
+    found = case.found
+    return bands.by_band(found.joined, groups=found.groups, whole=found.summary, **case.options)
 
 
 def _draw_bands(case: Case, frame: pd.DataFrame) -> Figure:

@@ -6,12 +6,15 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tfnas.errors import InputError
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from tfnas.evidence.combination import Combination
 
 PERCENTS = (10, 50)
 # Shares of networks above the default thresholds: the slices of Park et al. 2020, figure 2.
@@ -47,6 +50,7 @@ def compare(
     *,
     size_columns: Sequence[str] = (),
     thresholds: Sequence[float] = (),
+    combination: Combination | None = None,
     **measures: Any,
 ) -> Evidence:
     """Joins scores with a table and measures how well they rank.
@@ -55,17 +59,20 @@ def compare(
         scores: long frame of `evidence.load_scores`.
         table: of `evidence.load_truth`; its attribute "target" names the column to rank by.
         size_columns: columns of the table to take as baselines.
+        combination: of scores, to be one more.
         thresholds: of PQETP; by default those that `TOP_SHARES` of the networks exceed.
         **measures: `k`, `resamples` and `seed` of `evidence.correlate`.
 
     Raises:
-        InputError: they have no network in common.
+        InputError: they have no network in common, or lack a score of the combination.
     """
     from tfnas import evidence
 
     target = table.attrs["target"]
     truth = table[target].astype(float)
     scores = with_aggregates(evidence.with_baselines(scores, table, size_columns))
+    if combination:
+        scores = with_combination(scores, combination)
     averaged = evidence.average(scores)
     joined = evidence.join(averaged, truth)
     if joined.empty:
@@ -104,10 +111,30 @@ def with_aggregates(scores: pd.DataFrame) -> pd.DataFrame:
     return combined
 
 
+def with_combination(scores: pd.DataFrame, combination: Combination) -> pd.DataFrame:
+    """The scores and a combination of some of them, whose ranks are among all networks with scores.
+
+    Raises:
+        InputError: one of those that it takes is not there.
+    """
+    import pandas as pd
+
+    from tfnas import evidence
+    from tfnas.evidence.combination import NAME
+
+    if (scores["proxy"] == NAME).any():
+        raise InputError(f"There is a score of the name {NAME} already; give it another")
+    wide = evidence.average(scores).pivot(index="arch", columns="proxy", values="score")
+    wide = wide.loc[scores["arch"].unique()]
+    made = pd.DataFrame({"arch": wide.index, "proxy": NAME, "score": combination.score(wide)})
+    made["status"] = np.where(made["score"].isna(), "nan", "ok")
+    combined = pd.concat([scores, made], ignore_index=True)
+    combined.attrs = scores.attrs
+    return combined
+
+
 def top_thresholds(truth: Sequence[float]) -> tuple[float, ...]:
     """Thresholds that `TOP_SHARES` of the values exceed, to four figures."""
-    import numpy as np
-
     cuts = np.quantile(np.asarray(truth, float), [1 - share for share in TOP_SHARES])
     return tuple(dict.fromkeys(float(f"{cut:.4g}") for cut in cuts))
 

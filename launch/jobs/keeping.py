@@ -8,6 +8,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import spaces
+from launch.jobs import classes
 from tfnas.errors import InputError
 from tfnas.runs import kept, records, sources
 
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
 # Of environment.json, what says with what and on what; commands hold paths of the machine.
 _ENVIRONMENT = ("python", "packages", "platform", "cpu", "cores", "git")
 # Flags that could change no record, or are paths.
-_NO_SETTINGS = {"launcher", "output", "data_dir", "manual_dir", "workers", "threads", "memory_mb", "executor", "shard"}
+_NO_SETTINGS = {
+    *("launcher", "output", "data_dir", "manual_dir"),
+    *("workers", "threads", "memory_mb", "executor", "shard", "retry"),
+}
 _MADE = re.compile(r"part-.+-(\d{4})(\d\d)(\d\d)T\d{6}[0-9a-f]{8}-\d{5}\.parquet")
 
 
@@ -31,7 +36,7 @@ def keep(places: Sequence[str], out: str, provenance: str, *, digits: int = 0) -
         digits: significant digits of the scores (0: all).
 
     Raises:
-        InputError: a place has no records, or files that are none.
+        InputError: a place has no records, files that are none, or records of what is no architecture of its space.
     """
     frame = sources.read(places)
     if skipped := frame.attrs["skipped"]:
@@ -79,7 +84,7 @@ def facts(frame: pd.DataFrame, places: Sequence[str], provenance: str, digits: i
         "digits": digits,
         "records": len(frame),
         "failures": int((frame["status"] != "ok").sum()),
-        "architectures": {space: int(group.nunique()) for space, group in frame.groupby("space")["arch"]},
+        "spaces": {name: _counts(name, group.unique()) for name, group in frame.groupby("space")["arch"]},
         "proxies": sorted(frame["proxy"].unique()),
         "datasets": sorted(frame["dataset"].unique()),
         "seeds": sorted(map(int, frame["seed"].unique())),
@@ -87,6 +92,14 @@ def facts(frame: pd.DataFrame, places: Sequence[str], provenance: str, digits: i
         "devices": sorted(frame["device"].unique()),
         "versions": {name: sorted(frame[f"{name}_version"].unique()) for name in ("tfnas", "tensorflow", "keras")},
     }
+
+
+def _counts(name: str, archs: Sequence[str]) -> dict[str, int]:
+    """How many architectures of a space there are, of how many classes of isomorphic ones, and how many it has."""
+    if name not in spaces.names():
+        return {"architectures": len(archs)}
+    space = spaces.get(name)
+    return {"architectures": len(archs), "classes": len(set(classes.of(space, archs))), "of": space.size}
 
 
 def _runs(place: str) -> list[tuple[dict[str, Any], set[str]]]:
@@ -115,10 +128,11 @@ def _command(config: dict[str, Any]) -> str:
     """The command line of a config.json, as far as it says what is computed."""
     flags = []
     for key, value in sorted(config.items()):
-        if key not in _NO_SETTINGS and value not in (None, "", [], False):
-            text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-            text = pathlib.PurePath(text).name if key == "archs" else text
-            flags.append(f"--{key}" if value is True else f"--{key}={text}")
+        if key in _NO_SETTINGS or value is None or value in ("", []):
+            continue
+        text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        text = pathlib.PurePath(text).name if key == "archs" else text
+        flags.append({"True": f"--{key}", "False": f"--no{key}"}.get(text, f"--{key}={text}"))
     return " ".join(["python", "-m", config["launcher"], *flags])
 
 

@@ -18,6 +18,7 @@ from tests.docs import reductions
 from tests.docs.documents import Block, Command, commands
 from tests.launch.papers.cases import fake_workers
 from tfnas import paths
+from tfnas.runs import sources
 
 LAUNCHERS = ("correlate", "mnas", "nngp", "prepare", "reproduce", "score", "train")
 
@@ -93,9 +94,10 @@ class Session:
         small = reductions.reduced(module, arguments)
         if reductions.reason(reductions.CHECKED, text):
             config = app.parse(launcher.Config, small)
-            scores = self.folder / config.scores
-            if not scores.is_dir():
-                scores.mkdir(parents=True)
+            folders = [self.folder / place for place in config.scores if not place.startswith(sources.PREFIX)]
+            if not folders or not all(folder.is_dir() for folder in folders):
+                for folder in folders:
+                    folder.mkdir(parents=True, exist_ok=True)
                 config.check()
                 return
         with self.monkeypatch.context() as patch:

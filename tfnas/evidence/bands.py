@@ -31,6 +31,7 @@ def by_band(
     resamples: int = 1000,
     seed: int = 0,
     groups: np.ndarray | None = None,
+    whole: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Rank correlation of each score within each band.
 
@@ -40,6 +41,7 @@ def by_band(
         resamples: of the intervals, 0 for none.
         seed: of the resamples, and of what breaks ties of the truth at the edge of a band.
         groups: [n], of networks that are drawn together.
+        whole: rows of `evidence.correlate` of the same networks, to be taken for the band of all.
 
     Returns:
         A row for each band and proxy: proxy, percent, from_truth (the lowest truth of the band), n (with a score),
@@ -59,6 +61,8 @@ def by_band(
         score, within = scores[name][best], truth[best]
         members = None if groups is None else groups[best]
         found = {"proxy": name, "percent": percent, "from_truth": within.min(), "n": int((~np.isnan(score)).sum())}
+        if len(best) == len(truth) and name in known:
+            return found | known[name]
         options = {"resamples": resamples, "seed": seed, "only": list(_STATISTICS), "groups": members}
         bounds = bootstrap.intervals(score, within, **options)
         for statistic, measure in _STATISTICS.items():
@@ -67,9 +71,9 @@ def by_band(
         return found
 
     scores = {name: joined[name].to_numpy(float) for name in joined.columns.drop("truth")}
-    names = ["proxy", "percent", "from_truth", "n"]
-    names += [f"{statistic}{end}" for statistic in _STATISTICS for end in ("", "_lo", "_hi")]
-    return pd.DataFrame(parallel.run(one, some), columns=names)
+    measured = [f"{statistic}{end}" for statistic in _STATISTICS for end in ("", "_lo", "_hi")]
+    known = {} if whole is None else whole.set_index("proxy")[measured].to_dict("index")
+    return pd.DataFrame(parallel.run(one, some), columns=["proxy", "percent", "from_truth", "n", *measured])
 
 
 def draw(bands: pd.DataFrame, *, baselines: Sequence[str] = (), shown: int = 6, target: str = "accuracy") -> Figure:

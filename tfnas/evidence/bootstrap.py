@@ -52,6 +52,36 @@ def intervals(
     Returns:
         (low, high) by name: "kendall", "spearman", "pearson", "discovered" and the names above.
     """
+    drawn = resampled(
+        score,
+        truth,
+        resamples=resamples,
+        seed=seed,
+        thresholds=thresholds,
+        percents=percents,
+        k=k,
+        only=only,
+        groups=groups,
+    )
+    return {name: interval([values], level) for name, values in drawn.items()}
+
+
+def resampled(
+    score: Sequence[float],
+    truth: Sequence[float],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    thresholds: Sequence[float] = (),
+    percents: Sequence[float] = (),
+    k: int = 10,
+    only: Sequence[str] = (),
+    groups: Sequence[int] | None = None,
+) -> dict[str, np.ndarray]:
+    """The statistics of each resample, [resamples] by name; arguments as in `intervals`.
+
+    Two scores of the same networks have the same resamples: their differences are paired.
+    """
     members = members_of(groups, ~(np.isnan(np.asarray(score, float)) | np.isnan(np.asarray(truth, float))))
     score, truth = pairs(score, truth)
     wanted = only or ("kendall", "spearman", "pearson", "discovered")
@@ -74,7 +104,7 @@ def intervals(
             found[f"top{percent:g}_common"].append(sample.common(percent))
         for threshold in thresholds:
             found[f"pqetp_{threshold:g}"].append(sample.pqetp(threshold))
-    return {name: interval(values, level) for name, values in found.items()}
+    return {name: np.concatenate(values) if values else np.empty(0) for name, values in found.items()}
 
 
 def members_of(groups: Sequence[int] | None, kept: np.ndarray) -> np.ndarray | None:

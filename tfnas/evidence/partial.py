@@ -12,12 +12,13 @@ with R+ the pseudoinverse of the correlations among the sizes, which may be as g
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfnas.evidence import bootstrap, plots, rows, statistics, weighted
+from tfnas.evidence import bootstrap, parallel, plots, rows, statistics, weighted
 
 if TYPE_CHECKING:  # both take their time to import
     import pandas as pd
@@ -136,11 +137,26 @@ def _intervals(
         fixed = [order.ranks(counts) for order in orders[: 1 + sizes]]
         weighed = [counts * ranks for ranks in fixed]
         base = np.array([[weighted.dot(a, b) for b in fixed] for a in weighed])
-        for place, order in enumerate(orders[1 + sizes :]):
-            ranks = order.ranks(counts)
-            own = weighted.dot(counts * ranks, ranks)
-            found[place].append(_partials(base, np.array([weighted.dot(ranks, other) for other in weighed]), own))
+        one = functools.partial(_of_resamples, counts, weighed, base)
+        for blocks, values in zip(found, parallel.run(one, orders[1 + sizes :]), strict=True):
+            blocks.append(values)
     return [bootstrap.interval(blocks) for blocks in found]
+
+
+def _of_resamples(
+    counts: np.ndarray, weighed: Sequence[np.ndarray], base: np.ndarray, order: weighted.Order
+) -> np.ndarray:
+    """The partial correlation of one score in each resample: [b].
+
+    Args:
+        counts: [b, n].
+        weighed: [1 + sizes][b, n], ranks of truth and sizes, times the counts.
+        base: of `_partials`.
+        order: of the score.
+    """
+    ranks = order.ranks(counts)
+    cross = np.array([weighted.dot(ranks, other) for other in weighed])
+    return _partials(base, cross, weighted.dot(counts * ranks, ranks))
 
 
 def _partials(base: np.ndarray, cross: np.ndarray, own: np.ndarray) -> np.ndarray:

@@ -44,7 +44,8 @@ class _Sorted:
 
     def __init__(self, values: np.ndarray, order: np.ndarray) -> None:
         self.order, self.values = order, values
-        self.place = np.argsort(order)
+        self.place = np.empty(len(order), np.intp)
+        self.place[order] = np.arange(len(order))
         new = np.append(True, values[1:] != values[:-1])[: len(values)]
         starts = np.append(np.flatnonzero(new), len(values))
         tie = np.cumsum(new) - 1

@@ -18,7 +18,8 @@ def folder(tmp_path):
     scored(tmp_path / "scores", [CELL])
     config = {"launcher": "launch.score", "space": "nasbench201", "num_archs": None, "all": True, "unique": True,
               "proxies": ["snip", "zen"], "output": "/home/me/scores", "data_dir": "/data", "seed": 3,
-              "archs": "/home/me/list.txt", "retry": False}  # fmt: skip
+              "archs": "/home/me/list.txt", "retry": False, "prescribed_init": False, "momentum": 0.0,
+              "width": None}  # fmt: skip
     (tmp_path / "scores" / "config.json").write_text(json.dumps(config))
     environment = {"cpu": "Fast", "cores": 2, "command": ["python", "--output=/home/me"], "git": "abc"}
     (tmp_path / "scores" / "environment.json").write_text(json.dumps(environment))
@@ -39,19 +40,20 @@ def keep(folder, *more, scores="scores"):
 def test_records_are_kept_with_what_is_known_of_them(folder, capsys):
     assert keep(folder) == 0
     out = capsys.readouterr().out
-    assert "1 records of 1 architectures of nasbench201 and 1 proxies" in out
+    assert "1 records of 1 architectures of nasbench201 (1 classes) and 1 proxies" in out
     found = kept.read(folder / "k.parquet")
     assert found.attrs["sha256"] in out
     told = found.attrs["provenance"]
     (run,) = told["runs"]
     assert run["command"] == (
-        "python -m launch.score --all --archs=list.txt --proxies=snip,zen --seed=3 --space=nasbench201 --unique"
+        "python -m launch.score --all --archs=list.txt --momentum=0.0 --noprescribed_init --proxies=snip,zen --seed=3 "
+        "--space=nasbench201 --unique"
     )
     assert (run["cpu"], run["git"]) == ("Fast", "abc")
     assert "/home/me" not in json.dumps(told)
-    assert {key: told[key] for key in ("text", "records", "seeds", "datasets", "devices", "architectures")} == {
+    assert {key: told[key] for key in ("text", "records", "seeds", "datasets", "devices", "spaces")} == {
         "text": "ours", "records": 1, "seeds": [3], "datasets": ["digits"], "devices": ["CPU: Fast"],
-        "architectures": {"nasbench201": 1},
+        "spaces": {"nasbench201": {"architectures": 1, "classes": 1, "of": 15625}},
     }  # fmt: skip
     (day,) = told["dates"]
     assert pd.Timestamp(day) <= pd.Timestamp.now(tz=None) + pd.Timedelta(days=1)
@@ -164,3 +166,13 @@ def test_unpacking_takes_nothing_else(tmp_path, capsys, more):
     given = [f"--unpack={tmp_path / 'f'}", *more]
     assert prepare.main(given if more[0].startswith("--table") else [f"--scores={tmp_path}", *given]) == 2
     assert "--unpack=FOLDER takes --scores and no --out" in capsys.readouterr().err
+
+
+def test_what_is_no_architecture_is_refused_and_foreign_spaces_are_counted(folder, capsys):
+    scored(folder / "bad", ["|net1|"])
+    assert keep(folder, scores="bad") == 2
+    assert "No NAS-Bench-201 architecture" in capsys.readouterr().err
+    with records.Writer(folder / "foreign") as writer:
+        writer.add([records.Record("mine", "net", "digits", "snip", 1.0)])
+    assert keep(folder, scores="foreign") == 0
+    assert kept.read(folder / "k.parquet").attrs["provenance"]["spaces"] == {"mine": {"architectures": 1}}

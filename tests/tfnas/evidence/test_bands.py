@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from tfnas import evidence
 from tfnas.evidence import bands, bootstrap
 
 
@@ -53,6 +54,15 @@ def test_bands_without_ties_against_pandas_and_bootstrap():
     bounds = bootstrap.intervals(best["broken"], best["truth"], resamples=50, seed=1)
     assert (found["spearman_lo"], found["spearman_hi"]) == bounds["spearman"]
     assert (found["kendall_lo"], found["kendall_hi"]) == bounds["kendall"]
+
+
+def test_what_is_known_of_all_networks_is_taken():
+    joined = made()
+    joined.loc[joined.index[::7], "noise"] = math.nan
+    long = joined.rename_axis("arch").reset_index().melt(["arch", "truth"], var_name="proxy", value_name="score")
+    whole = evidence.correlate(long, joined["truth"], resamples=20, seed=3)
+    own = bands.by_band(joined, percents=(100, 20), resamples=20, seed=3)
+    pd.testing.assert_frame_equal(bands.by_band(joined, percents=(100, 20), resamples=20, seed=3, whole=whole), own)
 
 
 def test_small_bands_are_left_out_and_groups_reach_the_intervals():
