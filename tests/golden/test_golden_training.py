@@ -27,7 +27,9 @@ _SETTINGS = {
 
 def recipe_of(entry):
     kind = {"sgd": "sgd", "rmsprop_tf1": "rmsprop"}[entry["kind"]]
-    more = {"nesterov": entry["nesterov"]} if kind == "sgd" else {"rms_decay": entry["rho"], "rms_epsilon": entry["eps"]}
+    more = (
+        {"nesterov": entry["nesterov"]} if kind == "sgd" else {"rms_decay": entry["rho"], "rms_epsilon": entry["eps"]}
+    )
     return training.Recipe(
         epochs=entry["epochs"],
         batch_size=len(golden.inputs()["y"]),

@@ -11,7 +11,7 @@ from tfnas.training.checkpoints import Checkpoint
 from tfnas.training.layout import last_cells
 from tfnas.training.recipes import DECAYED, OPTIMIZERS, RECIPES, Recipe, check_size, named
 from tfnas.training.schedules import SCHEDULES
-from tfnas.training.stopping import Plateau, Threshold, TimeLimit
+from tfnas.training.stopping import Plateau, Rule, Threshold, TimeLimit
 from tfnas.training.trainer import EVAL_BATCH, PRECISIONS, Arrays, Epoch, Trainer
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Epoch",
     "Plateau",
     "Recipe",
+    "Rule",
     "Threshold",
     "TimeLimit",
     "Trainer",

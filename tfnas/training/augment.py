@@ -84,9 +84,7 @@ def batcher(
     """
     import tensorflow as tf
 
-    def batch(
-        images: tf.Tensor, labels: tf.Tensor, indices: tf.Tensor, draw: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def batch(images: tf.Tensor, labels: tf.Tensor, indices: tf.Tensor, draw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         chosen = tf.ensure_shape(tf.gather(images, indices), (batch_size, *shape))
         chosen = flip_and_crop(chosen, draw, flip=flip, crop=crop, black=black)
         return (cut_out(chosen, draw, cutout) if cutout else chosen), tf.gather(labels, indices)

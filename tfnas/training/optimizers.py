@@ -5,9 +5,10 @@
 
     v = momentum * v + g        w = w - rate * (g + momentum * v)  (Nesterov)  or  w - rate * v
 
-`rmsprop` is that of TensorFlow 1, with which NAS-Bench-101 and MnasNet were trained; Keras' starts the mean square at 0:
+`rmsprop` is that of TensorFlow 1, with which NAS-Bench-101 and MnasNet were trained; Keras' starts r at 0:
 
-    r = decay * r + (1 - decay) * g^2, r = 1 at first      v = momentum * v + rate * g / sqrt(r + epsilon)      w = w - v
+    r = decay * r + (1 - decay) * g^2,  r = 1 at first
+    v = momentum * v + rate * g / sqrt(r + epsilon)        w = w - v
 
 In both g is the gradient of the loss, clipped, plus weight decay times w.
 """

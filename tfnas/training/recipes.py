@@ -95,20 +95,30 @@ class Recipe:
     def _check(self, allowed: str, holds: Any, *names: str) -> None:
         for name in names:
             if not holds(value := getattr(self, name)):
-                raise errors.InputError(f"{name} of a recipe is out of range. Received: {name}={value}. Allowed: {allowed}")
+                raise errors.InputError(
+                    f"{name} of a recipe is out of range. Received: {name}={value}. Allowed: {allowed}"
+                )
 
     def rates(self, epoch: int, steps: int) -> np.ndarray:
         """Learning rate of each step of an epoch (counted from 0): [steps] float64."""
         return schedules.rates(self, epoch, steps)
 
     def options(self) -> dict[str, Any]:
-        """Settings as records have them in their keys: those of the first version, and what is not as it was there."""
-        standard = Recipe()
-        return {
-            field.name: value
-            for field in dataclasses.fields(self)
-            if (value := getattr(self, field.name)) != getattr(standard, field.name) or field.name in _FIRST
-        }
+        """Settings as records have them in their keys: those of the first version, and what is not as it was there.
+
+        Settings of another optimiser or schedule than its own change nothing and are left out.
+        """
+        standard, found = Recipe(), {}
+        for field in dataclasses.fields(self):
+            value, idle = getattr(self, field.name), field.name in self._idle()
+            if field.name in _FIRST or (value != getattr(standard, field.name) and not idle):
+                found[field.name] = value
+        return found
+
+    def _idle(self) -> tuple[str, ...]:
+        """Settings that nothing looks at."""
+        idle = () if self.schedule == "staircase" else ("decay_rate", "decay_epochs")
+        return (*idle, *(("rms_decay", "rms_epsilon") if self.optimizer == "sgd" else ("nesterov",)))
 
 
 RECIPES = MappingProxyType(

@@ -1,8 +1,8 @@
 """Loss and gradients of a batch that the devices of a strategy share; each takes an equal part of the examples.
 
-Weights come to the devices with every step, and what each finds is averaged, so that optimiser, augmentation, dropout and
-checkpoints are those of one device. One function is traced for each network, layer by layer: replicas meet inside BN
-layers, which kernels of several layers leave no room for.
+Weights come to the devices with every step, and what each finds is averaged, so that optimiser, augmentation, dropout
+and checkpoints are those of one device. One function is traced for each network, layer by layer: replicas meet inside
+BN layers, which kernels of several layers leave no room for.
 """
 
 from __future__ import annotations
@@ -71,9 +71,6 @@ class Replicas:
         count = self.strategy.num_replicas_in_sync
         parts = [tf.split(value, count) for value in (images, labels, *masks)]
 
-        def part(context: tf.distribute.ReplicaContext) -> list[Tensor]:
-            return [split[context.replica_id_in_sync_group] for split in parts]
-
         def on_replica() -> tuple[Tensor, Tensor, list[Tensor], dict[str, Tensor]]:
             context = tf.distribute.get_replica_context()
             # Each replica is traced on its own, so that its number is known here.
@@ -102,7 +99,9 @@ class Replicas:
         statistics: dict[str, Tensor] = {}
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(sources)
-            logits = self._forward(context, weights, images, dict(zip(self._drops, masks, strict=bool(masks))), statistics)
+            logits = self._forward(
+                context, weights, images, dict(zip(self._drops, masks, strict=bool(masks))), statistics
+            )
             classes = logits.shape[-1]
             targets = tf.one_hot(labels, classes, dtype=logits.dtype) * (1 - smoothing) + smoothing / classes
             loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))

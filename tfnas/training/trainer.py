@@ -3,8 +3,8 @@
 Whatever is traced is traced once a process and not once a network (see `passes`), so that the next network starts at
 once. All shapes are static: the last examples that fill no batch are dropped, as XLA devices need.
 
-The order of examples, augmentation and dropout depend on the seed, the epoch and the step alone. So a training that goes
-on from a checkpoint ends with the same weights, bit for bit, as one that was not interrupted.
+The order of examples, augmentation and dropout depend on the seed, the epoch and the step alone. So a training that
+goes on from a checkpoint ends with the same weights, bit for bit, as one that was not interrupted.
 """
 
 from __future__ import annotations
@@ -168,9 +168,7 @@ class Trainer:
         arrays = {name: value.numpy() for name, value in self._state._asdict().items()}
         arrays |= {f"fixed/{key}": value.numpy() for key, value in self._fixed.items()}
         history = [dataclasses.asdict(epoch) for epoch in self.history]
-        checkpoint.save(
-            arrays, {"done": self._done, "partial": self._partial, "history": history, "notes": self.notes}
-        )
+        checkpoint.save(arrays, {"done": self._done, "partial": self._partial, "history": history, "notes": self.notes})
 
     def resume(self, checkpoint: Checkpoint) -> bool:
         """Goes on from a state that was kept, and tells whether there is one; one that is damaged is named."""
