@@ -8,11 +8,12 @@ Nothing here imports TensorFlow before a trainer is made.
 """
 
 from tfnas.training.checkpoints import Checkpoint
+from tfnas.training.epochs import Epoch
 from tfnas.training.layout import last_cells
 from tfnas.training.recipes import DECAYED, OPTIMIZERS, RECIPES, Recipe, check_size, named
 from tfnas.training.schedules import SCHEDULES
 from tfnas.training.stopping import Plateau, Rule, Threshold, TimeLimit
-from tfnas.training.trainer import EVAL_BATCH, PRECISIONS, Arrays, Epoch, Trainer
+from tfnas.training.trainer import EVAL_BATCH, PRECISIONS, Arrays, Trainer
 
 __all__ = [
     "DECAYED",

@@ -17,7 +17,7 @@ import tensorflow as tf
 from tfnas.engine import convolution, first_order, kernels, walk
 from tfnas.engine.plan import Chain, Layers, live_nodes, make_chains
 from tfnas.engine.signature import BackwardVariant, ChainRun, ForwardVariant, Params
-from tfnas.networks.graph import Graph
+from tfnas.networks.graph import Graph, Node
 from tfnas.networks.modes import PARAMETER_SETS
 
 Tensor = Any
@@ -200,12 +200,16 @@ class _Uses:
                 values.pop(name, None)
 
 
+def layer_params(node: Node, weights: Mapping[str, Tensor], *, moving: bool = False) -> Params:
+    """Parameters of a layer, with or without moving statistics."""
+    names = [param for param, _ in node.params if moving or not param.startswith("moving_")]
+    return Params(**{param: weights[f"{node.name}.{param}"] for param in names})
+
+
 def _params(chain: Chain, weights: Mapping[str, Tensor], *, moving: bool) -> tuple[Params | None, ...]:
     """Parameters of the layers of a chain; a norm has its place even without any."""
     return tuple(
-        Params(**{p: weights[f"{node.name}.{p}"] for p, _ in node.params if moving or not p.startswith("moving_")})
-        if node.params or node.op == "batch_norm"
-        else None
+        layer_params(node, weights, moving=moving) if node.params or node.op == "batch_norm" else None
         for node in chain.nodes
     )
 

@@ -101,7 +101,15 @@ class Recipe:
 
     def rates(self, epoch: int, steps: int) -> np.ndarray:
         """Learning rate of each step of an epoch (counted from 0): [steps] float64."""
-        return schedules.rates(self, epoch, steps)
+        return self.learning_rate * schedules.factors(
+            self.schedule,
+            epoch,
+            steps,
+            epochs=self.epochs,
+            warmup_epochs=self.warmup_epochs,
+            decay_rate=self.decay_rate,
+            decay_epochs=self.decay_epochs,
+        )
 
     def options(self) -> dict[str, Any]:
         """Settings as records have them in their keys: those of the first version, and what is not as it was there.

@@ -14,10 +14,10 @@ import tensorflow as tf
 
 from tfnas.engine import convolution, normalization, simple, walk
 from tfnas.engine.plan import ALIASES, make_chains
-from tfnas.engine.signature import Params, Statistics
+from tfnas.engine.signature import Statistics
 from tfnas.errors import InputError
 from tfnas.networks.graph import Graph
-from tfnas.training.passes import Outcome, count_correct
+from tfnas.training.passes import Outcome, count_correct, layer_params
 
 Tensor = Any
 
@@ -73,8 +73,9 @@ class Replicas:
 
         def on_replica() -> tuple[Tensor, Tensor, list[Tensor], dict[str, Tensor]]:
             context = tf.distribute.get_replica_context()
-            # Each replica is traced on its own, so that its number is known here.
-            own = [split[int(context.replica_id_in_sync_group)] for split in parts]
+            # Each replica is traced on its own, so that its number is a constant.
+            index = int(tf.get_static_value(context.replica_id_in_sync_group))
+            own = [split[index] for split in parts]
             return self._on_replica(context, weights, own[0], own[1], smoothing, own[2:])
 
         loss, correct, gradients, statistics = self.strategy.run(on_replica)
@@ -127,7 +128,7 @@ class Replicas:
         values: dict[str, Tensor] = {self.graph.nodes[0].name: images}
         for node, layer, chain in self._layers:
             inputs = [values[name] for name in node.inputs]
-            params = Params(**{param: weights[f"{node.name}.{param}"] for param, _ in node.params})
+            params = layer_params(node, weights)
             if layer.has_kernel:
                 y = convolution.linear(layer, inputs[0], params.kernel)
                 y = y if params.bias is None else y + params.bias

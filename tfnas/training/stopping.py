@@ -5,15 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from tfnas.errors import InputError, unknown
-
-if TYPE_CHECKING:
-    from tfnas.training.trainer import Epoch
+from tfnas.training.epochs import Epoch
 
 # (epochs so far, at least one) -> why it ends, "" where it goes on.
-Rule = Callable[[Sequence["Epoch"]], str]
+Rule = Callable[[Sequence[Epoch]], str]
 
 MEASURES = ("train_accuracy", "test_accuracy")
 

@@ -23,6 +23,7 @@ from tfnas.errors import InputError, unknown
 from tfnas.networks.graph import Graph
 from tfnas.training import augment, layout, optimizers, stopping
 from tfnas.training.checkpoints import Checkpoint
+from tfnas.training.epochs import Epoch
 from tfnas.training.recipes import Recipe, check_size
 
 if TYPE_CHECKING:
@@ -33,26 +34,6 @@ Arrays = tuple[np.ndarray, np.ndarray]
 EVAL_BATCH = 256
 # Type of weights and of all arithmetic; bfloat16 is that of products alone.
 PRECISIONS = {"float32": "float32", "float64": "float64", "bfloat16": "float32"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Epoch:
-    """What one epoch gave.
-
-    Attributes:
-        epoch: counted from 1.
-        train_loss, train_accuracy: mean over the epoch's steps, measured on the batches while training on them.
-        test_accuracy: after the epoch, with moving statistics; NaN without test data.
-        seconds: wall time of training, without testing.
-        stopped: why the training ends here, before the recipe does; "" where it does not.
-    """
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    test_accuracy: float
-    seconds: float
-    stopped: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
