@@ -29,6 +29,8 @@ from tfnas.training.recipes import Recipe, check_size
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from tfnas.training.step import Step
+
 Arrays = tuple[np.ndarray, np.ndarray]
 
 EVAL_BATCH = 256
@@ -37,16 +39,26 @@ PRECISIONS = {"float32": "float32", "float64": "float64", "bfloat16": "float32"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Step:
-    """What one step gave, before its update: mean loss, right answers, norm of the gradient before clipping."""
+class _Now:
+    """How far a training is: one object, so that a signal never meets half a step.
 
-    loss: Any
-    correct: Any
-    gradient_norm: Any
+    Attributes:
+        state: weights and all else that steps change.
+        done: steps of the whole training.
+        loss, correct: sums over the steps of the epoch under way.
+    """
+
+    state: optimizers.State
+    done: int
+    loss: tf.Tensor
+    correct: tf.Tensor
 
 
 class Trainer:
     """Trains one network from weights that :meth:`start` gives it.
+
+    Its steps are one traced function, made of calls of kernels that the process keeps: quick to trace, and let go with
+    the trainer. With XLA or a strategy they are not, as these trace or compile on their own.
 
     Args:
         graph: classifier with logits [N, classes].
@@ -78,7 +90,7 @@ class Trainer:
     ) -> None:
         import tensorflow as tf
 
-        from tfnas.training import passes, replicas
+        from tfnas.training import passes, replicas, step
 
         if precision not in PRECISIONS:
             raise unknown("precision", precision, PRECISIONS)
@@ -92,10 +104,11 @@ class Trainer:
         half = precision == "bfloat16"
         keys = self.layout.trained.keys
         self._passes = passes.Passes(graph, keys, jit=jit, half=half)
-        self._train = self._passes.train
+        train = self._passes.train
         if strategy is not None:
-            self._train = replicas.Replicas(graph, keys, strategy, synchronized=synchronized, half=half).train
-        self._update = optimizers.updater(recipe, self.dtype)
+            train = replicas.Replicas(graph, keys, strategy, synchronized=synchronized, half=half).train
+        made = step.make(self.layout, recipe, self.dtype, train, self._passes.dropouts())
+        self._step = made if jit or strategy is not None else tf.function(made, autograph=False)
         self._batch = augment.batcher(
             graph.input_shape,
             recipe.batch_size,
@@ -105,14 +118,9 @@ class Trainer:
             cutout=recipe.cutout,
             black=None if black is None else tuple(black),
         )
-        self._decay = tf.constant(self.layout.decay(recipe.weight_decay, recipe.decayed), self.dtype)
-        self._kept = tf.constant(self.layout.kept(), self.dtype)
-        bessel = self.layout.bessel(recipe.batch_size) if recipe.unbiased_variance else None
-        self._bessel = None if bessel is None else tf.constant(bessel, self.dtype)
-        self._state: optimizers.State | None = None
+        self._now: _Now | None = None
         self._fixed: dict[str, tf.Tensor] = {}
-        self._done = 0  # steps of the whole training
-        self._partial: dict[str, float] = {}  # of the epoch under way
+        self._seconds = 0.0  # that the epoch under way took before the checkpoint it goes on from
 
     # State -----------------------------------------------------------------------------------------------------------
 
@@ -123,9 +131,14 @@ class Trainer:
         trained, moving = (
             tf.constant(pieces.join(weights, self.dtype)) for pieces in (self.layout.trained, self.layout.moving)
         )
-        self._state = optimizers.start(self.recipe, trained, moving)
+        self._now = _Now(optimizers.start(self.recipe, trained, moving), 0, *self._zeros())
         self._fixed = {key: tf.constant(weights[key], self.dtype) for key in self.layout.fixed}
-        self._done, self._partial, self.history, self.notes = 0, {}, [], {}
+        self._seconds, self.history, self.notes = 0.0, [], {}
+
+    def _zeros(self) -> tuple[tf.Tensor, tf.Tensor]:
+        import tensorflow as tf
+
+        return tf.constant(0, self.dtype), tf.constant(0, tf.int32)
 
     def weights(self, *, averaged: bool | None = None) -> dict[str, np.ndarray]:
         """The present weights by "<node>.<param>", as `proxies.evaluate` takes them; those that are measured.
@@ -133,23 +146,34 @@ class Trainer:
         Args:
             averaged: whether they are the moving averages; by default where the recipe has any.
         """
-        trained, moving = self._measured() if averaged is not False else (self._state.weights, self._state.moving)
+        trained, moving = (
+            self._measured() if averaged is not False else (self._now.state.weights, self._now.state.moving)
+        )
         found = self.layout.trained.cut(trained.numpy()) | self.layout.moving.cut(moving.numpy())
         found |= {key: value.numpy() for key, value in self._fixed.items()}
         return {key: found[key] for node in self.graph.nodes for key in node.param_keys()}
 
     def _measured(self) -> tuple[tf.Tensor, tf.Tensor]:
+        state = self._now.state
         if not self.recipe.ema:
-            return self._state.weights, self._state.moving
-        size = len(self._state.weights)
-        return self._state.average[:size], self._state.average[size:]
+            return state.weights, state.moving
+        size = len(state.weights)
+        return state.average[:size], state.average[size:]
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Keeps the whole state: weights, optimiser, averages, position in the data, epochs so far, notes."""
-        arrays = {name: value.numpy() for name, value in self._state._asdict().items()}
+        now = self._now
+        arrays = {name: value.numpy() for name, value in now.state._asdict().items()}
         arrays |= {f"fixed/{key}": value.numpy() for key, value in self._fixed.items()}
-        history = [dataclasses.asdict(epoch) for epoch in self.history]
-        checkpoint.save(arrays, {"done": self._done, "partial": self._partial, "history": history, "notes": self.notes})
+        facts = {
+            "done": now.done,
+            "loss": float(now.loss),
+            "correct": int(now.correct),
+            "seconds": self._seconds,
+            "history": [dataclasses.asdict(epoch) for epoch in self.history],
+            "notes": self.notes,
+        }
+        checkpoint.save(arrays, facts)
 
     def resume(self, checkpoint: Checkpoint) -> bool:
         """Goes on from a state that was kept, and tells whether there is one; one that is damaged is named."""
@@ -165,8 +189,9 @@ class Trainer:
         arrays, facts = found
         tensors = {key: tf.constant(value) for key, value in arrays.items()}
         self._fixed = {key: tensors.pop(f"fixed/{key}") for key in self.layout.fixed}
-        self._state = optimizers.State(**tensors)
-        self._done, self._partial, self.notes = facts["done"], facts["partial"], facts["notes"]
+        sums = tf.constant(facts["loss"], self.dtype), tf.constant(facts["correct"], tf.int32)
+        self._now = _Now(optimizers.State(**tensors), facts["done"], *sums)
+        self._seconds, self.notes = facts["seconds"], facts["notes"]
         self.history = [Epoch(**epoch) for epoch in facts["history"]]
         return True
 
@@ -206,31 +231,36 @@ class Trainer:
         images, labels = tf.constant(train[0], self.dtype), tf.constant(train[1], tf.int32)
         while len(self.history) < recipe.epochs and not (self.history and self.history[-1].stopped):
             index = len(self.history)
-            start, before = time.perf_counter(), self._partial.get("seconds", 0.0)
+            before, begun = self._seconds, time.perf_counter()
             rng = np.random.default_rng(seeds.derive_seed(seed, "epoch", index))
             order = rng.permutation(size)[: steps * recipe.batch_size].reshape(steps, -1)
             draws = rng.integers(2**31 - 1, size=(steps, 2))
             rates = recipe.rates(index, steps)
-            loss, correct = self._partial.get("loss", 0.0), self._partial.get("correct", 0)
-            loss, correct = tf.constant(loss, self.dtype), tf.constant(correct, tf.int32)
-            for step in range(self._done - index * steps, steps):
-                if checkpoint is not None and checkpoint.is_due:
-                    seconds = before + time.perf_counter() - start
-                    self._partial = {"loss": float(loss), "correct": int(correct), "seconds": seconds}
+            try:
+                while (place := self._now.done - index * steps) < steps:
+                    if checkpoint is not None and checkpoint.is_due:
+                        self._seconds = before + time.perf_counter() - begun
+                        self.save(checkpoint)
+                    draw = tf.constant(draws[place], tf.int32)
+                    batch = self._batch(images, labels, tf.constant(order[place], tf.int32), draw)
+                    self.step(*batch, float(rates[place]), draw)
+            except BaseException as error:
+                self._seconds = before + time.perf_counter() - begun
+                if checkpoint is not None and not isinstance(error, Exception):  # a signal
                     self.save(checkpoint)
-                draw = tf.constant(draws[step], tf.int32)
-                batch = self._batch(images, labels, tf.constant(order[step], tf.int32), draw)
-                found = self.step(*batch, float(rates[step]), draw)
-                loss, correct = loss + found.loss, correct + found.correct
-            self._partial = {}
-            mean, accuracy = float(loss) / steps, int(correct) / (steps * recipe.batch_size)
-            seconds = before + time.perf_counter() - start
+                raise
+            mean = float(self._now.loss) / steps
+            accuracy = int(self._now.correct) / (steps * recipe.batch_size)
+            seconds = before + time.perf_counter() - begun
             tested = self.evaluate(test) if test else math.nan
             epoch = Epoch(index + 1, mean, accuracy, tested, seconds)
             reason = stopping.reason(stop, [*self.history, epoch]) if math.isfinite(mean) else "the training diverged"
-            epoch = dataclasses.replace(epoch, stopped=reason)
-            self.history.append(epoch)
-            yield epoch
+            self.history.append(dataclasses.replace(epoch, stopped=reason))
+            self._now, self._seconds = (
+                dataclasses.replace(self._now, **dict(zip(("loss", "correct"), self._zeros(), strict=True))),
+                0.0,
+            )
+            yield self.history[-1]
 
     def step(self, images: Any, labels: Any, rate: float, draw: Any = None) -> Step:
         """One step on a batch as it is.
@@ -243,22 +273,12 @@ class Trainer:
         """
         import tensorflow as tf
 
-        state, parts = self._state, self.layout
-        masks = ()
-        if draw is not None:
-            masks = [
-                augment.dropped((len(images), *shape), share, draw, place, self.dtype)
-                for place, (shape, share) in enumerate(self._passes.dropouts())
-            ]
-        weights = parts.trained.cut_tensor(state.weights) | self._fixed
-        found = self._train(weights, images, labels, self.recipe.label_smoothing, masks)
-        gradient = parts.trained.join_tensors(found.gradients, state.weights.dtype)
-        statistics = parts.moving.join_tensors(found.statistics, state.weights.dtype)
-        statistics = statistics if self._bessel is None else statistics * self._bessel
-        numbers = (tf.constant(value, self.dtype) for value in (rate, self._done))
-        self._state, norm = self._update(state, gradient, statistics, *numbers, self._decay, self._kept)
-        self._done += 1
-        return Step(found.loss, found.correct, norm)
+        now = self._now
+        images = tf.convert_to_tensor(images, self.dtype)
+        numbers = (tf.constant(value, self.dtype) for value in (rate, now.done))
+        found = self._step(now.state, self._fixed, images, tf.convert_to_tensor(labels, tf.int32), *numbers, draw)
+        self._now = _Now(found.state, now.done + 1, now.loss + found.loss, now.correct + found.correct)
+        return found
 
     def evaluate(self, data: Arrays) -> float:
         """Accuracy (a fraction) on images and labels, with moving statistics."""

@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 from tests.tfnas.training import cases
 from tfnas import training
 from tfnas.errors import InputError
-from tfnas.training import passes, replicas
+from tfnas.training import passes, replicas, step
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_devices_with_statistics_of_their_own_average_the_gradients_of_their_par
         loss, correct = (first.loss + second.loss) / 2, first.correct + second.correct
         return passes.Outcome(loss, correct, gradients, first.statistics)
 
-    trainer._train = train
+    trainer._step = step.make(trainer.layout, recipe, "float64", train, own.dropouts())
     epochs = list(trainer.run((images, labels), seed=3))
     values = np.array([(epoch.train_loss, epoch.train_accuracy) for epoch in epochs])
     cases.assert_close(found["apart"], trainer.weights() | {"epochs": values})

@@ -13,8 +13,8 @@ from tfnas import training
 PLAIN = cases.PLAIN
 
 
-class Killed(BaseException):
-    pass
+class Killed(Exception):
+    """Ends a process without another word, unlike a signal that unwinds it."""
 
 
 RESUMED = {
@@ -67,6 +67,31 @@ def test_a_training_that_is_killed_before_any_step_ends_the_same_bit_for_bit(nam
     assert found[2] == expected[2]
     drop = [[dataclasses.replace(epoch, seconds=0) for epoch in history] for history in (expected[3], found[3])]
     assert drop[0] == drop[1]
+
+
+def test_a_signal_keeps_the_state_at_once(tmp_path, digits):
+    recipe = dataclasses.replace(PLAIN, epochs=2)
+    expected = cases.started(cases.small_graph(), recipe)
+    list(expected.run(digits[0], seed=1))
+    checkpoint = training.Checkpoint(tmp_path / "state", "this")
+    trainer = cases.started(cases.small_graph(), recipe)
+    original, left = trainer.step, iter([None] * 70)  # of 64 an epoch
+
+    def step(*arguments):
+        if next(left, 0) == 0:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    trainer.step = step
+    with pytest.raises(KeyboardInterrupt):
+        list(trainer.run(digits[0], seed=1, checkpoint=checkpoint))
+    trainer = cases.started(cases.small_graph(), recipe, seed=2)
+    assert trainer.resume(checkpoint)
+    assert len(trainer.history) == 1
+    list(trainer.run(digits[0], seed=1, checkpoint=checkpoint))
+    for key, value in expected.weights().items():
+        np.testing.assert_array_equal(trainer.weights()[key], value)
+    assert trainer.history[1].train_loss == expected.history[1].train_loss
 
 
 def saved(tmp_path, identity="this"):

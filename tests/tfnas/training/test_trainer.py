@@ -13,7 +13,7 @@ from tests.tfnas.training import cases
 from tfnas import training
 from tfnas.engine import cache_size
 from tfnas.networks import keras_model
-from tfnas.training import augment
+from tfnas.training import augment, optimizers
 
 PLAIN = cases.PLAIN
 
@@ -104,7 +104,7 @@ def test_another_network_of_the_same_layers_is_traced_no_more(digits):
         graph = b.finish(b.dense("classifier", b.global_avg_pool("pool", x), 10), features="pool")
         trainer = cases.started(graph, dataclasses.replace(PLAIN, epochs=1))
         list(trainer.run(digits[0], digits[1]))
-        functions = (trainer._batch, trainer._update)
+        functions = (trainer._batch, optimizers.updater(trainer.recipe, "float32"))
         return cache_size(), [function.experimental_get_tracing_count() for function in functions]
 
     known = train((1, 3, 3))
