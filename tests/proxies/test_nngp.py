@@ -11,7 +11,7 @@ from tests.engine_cases import in_float64, random_weights
 from tfnas.engine import Network, ntk, reference, tangent_kernel
 from tfnas.errors import InputError
 from tfnas.inference import ridge
-from tfnas.networks import weights
+from tfnas.networks import keras_model, weights
 from tfnas.seeds import derive_seed
 
 REGULARIZERS = (1e-3, 1e-1, 10.0)
