@@ -146,9 +146,8 @@ def main(_) -> None:
         print(
             f"  step with frozen cells / whole     {saved:8.2f}     (the last {cells} cells and the classifier train)"
         )
-        print(
-            f"  set-up of the first network        {ours[0].set_up[index]:8.2f} s   Keras {theirs[0].set_up[index]:.2f} s"
-        )
+        first = ours[0].set_up[index], theirs[0].set_up[index]
+        print("  set-up of the first network        {:8.2f} s   Keras {:.2f} s".format(*first))
         if NETWORKS.value:
             mine, keras_ = (mean(way.set_up[index] for way in ways[1:]) for ways in (ours, theirs))
             print(f"  set-up of a further network        {mine:8.2f} s   Keras {keras_:.2f} s   (aim: at most 1.5)")

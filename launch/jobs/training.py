@@ -106,7 +106,7 @@ class _Trainings(Worker):
     def __init__(self, job: TrainJob) -> None:
         import tensorflow as tf
 
-        from tfnas import data, devices
+        from tfnas import data, devices, training
 
         self.job, self.settings = job, job.settings
         settings = job.settings
@@ -118,7 +118,7 @@ class _Trainings(Worker):
         self.images = {name: data.load(settings.dataset, split, data_dir=folder) for name, split in named if split}
         # On the device once, whatever the number of networks.
         images, labels = self.images["train"]
-        self.images["train"] = tf.constant(images), labels
+        self.images["train"] = tf.constant(images, training.PRECISIONS[settings.precision]), labels
         self.arch, self.graph, self.trainer = "", None, None
         self.previous: Checkpoint | None = None
 

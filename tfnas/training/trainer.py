@@ -228,7 +228,7 @@ class Trainer:
         for data in (train, test):
             self._check_labels(data)
         steps = size // recipe.batch_size
-        images, labels = tf.constant(train[0], self.dtype), tf.constant(train[1], tf.int32)
+        images, labels = tf.convert_to_tensor(train[0], self.dtype), tf.convert_to_tensor(train[1], tf.int32)
         while len(self.history) < recipe.epochs and not (self.history and self.history[-1].stopped):
             index = len(self.history)
             before, begun = self._seconds, time.perf_counter()
