@@ -219,14 +219,14 @@ class Trainer:
             checkpoint: where the state is kept as it goes.
 
         Raises:
-            InputError: fewer training images than one batch, or labels that the network has no logit for.
+            InputError: fewer training images than one batch, or images or labels that are not for this network.
         """
         import tensorflow as tf
 
         size, recipe = len(train[1]), self.recipe
         check_size(size, recipe)
         for data in (train, test):
-            self._check_labels(data)
+            self._check(data)
         steps = size // recipe.batch_size
         images, labels = tf.convert_to_tensor(train[0], self.dtype), tf.convert_to_tensor(train[1], tf.int32)
         while len(self.history) < recipe.epochs and not (self.history and self.history[-1].stopped):
@@ -283,7 +283,7 @@ class Trainer:
     def evaluate(self, data: Arrays) -> float:
         """Accuracy (a fraction) on images and labels, with moving statistics."""
         images, labels = data
-        self._check_labels(data)
+        self._check(data)
         return int(np.sum(self.predict(images).argmax(1) == labels)) / len(labels)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
@@ -302,8 +302,15 @@ class Trainer:
             parts.append(self._passes.infer(weights, tf.constant(padded, self.dtype)).numpy()[: len(block)])
         return np.concatenate(parts)
 
-    def _check_labels(self, data: Arrays | None) -> None:
-        if data is not None and len(data[1]) and (most := int(np.max(data[1]))) >= self.graph.num_classes:
+    def _check(self, data: Arrays | None) -> None:
+        """Refuses data that the network is not for."""
+        if data is None:
+            return
+        images, labels = data
+        if tuple(images.shape[1:]) != self.graph.input_shape:
+            allowed = ", ".join(map(str, self.graph.input_shape))
+            raise InputError(f"Images do not fit the network. Received: {tuple(images.shape)}. Allowed: (N, {allowed})")
+        if len(labels) and (most := int(np.max(labels))) >= self.graph.num_classes:
             raise InputError(
                 f"The network has no logit for a label. Received: label {most}. "
                 f"Allowed: labels below {self.graph.num_classes}"

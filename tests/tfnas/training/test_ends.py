@@ -68,6 +68,8 @@ def test_bad_data_are_told():
     images, labels = cases.random_data(8)
     with pytest.raises(InputError, match=r"Received: label 3\. Allowed: labels below 3"):
         next(trainer.run((images, labels * 0 + 3)))
+    with pytest.raises(InputError, match=r"Received: \(8, 4, 1, 1\)\. Allowed: \(N, 2, 2, 1\)"):
+        next(trainer.run((images.reshape(8, 4, 1, 1), labels)))
     with pytest.raises(InputError, match="no logit for a label"):
         trainer.evaluate((images, labels * 0 + 5))
     with pytest.raises(InputError, match=r"Unknown precision\. Received: 'float16'"):
