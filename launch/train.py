@@ -20,7 +20,6 @@ launch.correlate reads.
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 from collections.abc import Sequence
 
@@ -62,11 +61,10 @@ def run(config: Config) -> int:
     """Trains what the config asks for and is not in the records yet; writes the table."""
     architectures = config.choose(config.search_space(), config.seed)
     settings = base.narrow(config, Training)
-    folder = os.path.join(config.output, "checkpoints") if config.checkpoint_seconds else ""
-    job = TrainJob(settings, folder, config.checkpoint_seconds)
+    job = TrainJob(settings, config.output if config.checkpoint_seconds else "", config.checkpoint_seconds)
     base.run(job, architectures, config)
     frame = job.results(architectures, config.output)
-    job.tidy(architectures, frame)
+    job.tidy(job.tasks(architectures))
     means = frame[frame.status == "ok"].groupby("proxy").score.agg(["count", "mean", "min", "max"])
     if len(means):
         print(means.to_string(float_format="{:.2f}".format))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -16,7 +17,7 @@ from tfnas import seeds
 from tfnas.runs import records
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from etils import epath
 
     from tfnas.networks.graph import Graph
     from tfnas.training import Checkpoint, Trainer
@@ -28,7 +29,7 @@ class TrainJob(Job):
 
     Attributes:
         settings: of the trainings.
-        checkpoints: folder in which trainings under way keep their state; "" for none.
+        output: folder of the records, in which trainings under way keep their state; "" for none.
         checkpoint_seconds: between two states.
     """
 
@@ -36,7 +37,7 @@ class TrainJob(Job):
     whole = True
 
     settings: Training
-    checkpoints: str = ""
+    output: str = ""
     checkpoint_seconds: float = 600.0
 
     @property
@@ -73,31 +74,33 @@ class TrainJob(Job):
 
     def checkpoint(self, task: Task) -> Checkpoint | None:
         """Where a training keeps its state."""
-        from etils import epath
-
         from tfnas import training
 
-        if not self.checkpoints:
+        if not self.output:
             return None
         # The blanks of all that is asked for: what is recorded already does not change the training.
         identity = json.dumps([task.fill(blank).key for blank in self.blanks()])
         name = hashlib.sha256(identity.encode()).hexdigest()[:32]
-        path = epath.Path(self.checkpoints) / f"{name}.state"
-        return training.Checkpoint(path, identity, self.checkpoint_seconds)
+        return training.Checkpoint(self._folder() / f"{name}.state", identity, self.checkpoint_seconds)
 
-    def tidy(self, archs: Sequence[str], frame: pd.DataFrame) -> None:
-        """Removes the states of trainings whose records are there."""
+    def _folder(self) -> epath.Path:
         from etils import epath
 
-        if not (self.checkpoints and epath.Path(self.checkpoints).is_dir()):
-            return
-        found = frame.loc[~frame.status.isin(records.FAILURES), list(records.KEY)]
-        known = set(found.itertuples(index=False, name=None))
-        for task in self.tasks(archs):
-            if all(task.fill(blank).key in known for blank in task.blanks):
+        return epath.Path(self.output) / "checkpoints"
+
+    def tidy(self, tasks: Sequence[Task]) -> list[Task]:
+        """Removes the states of trainings whose records have been written; gives those that still wait for theirs."""
+        if not (self.output and self._folder().is_dir()):
+            return []
+        known, waiting, blanks = records.done(self.output, retry=True), [], self.blanks()
+        for task in tasks:
+            if all(task.fill(blank).key in known for blank in blanks):
                 self.checkpoint(task).remove()
-        if not list(epath.Path(self.checkpoints).iterdir()):
-            epath.Path(self.checkpoints).rmdir()
+            else:
+                waiting.append(task)
+        with contextlib.suppress(OSError):  # others are in it, or of another shard
+            self._folder().rmdir()
+        return waiting
 
 
 class _Trainings(Worker):
@@ -120,7 +123,7 @@ class _Trainings(Worker):
         images, labels = self.images["train"]
         self.images["train"] = tf.constant(images, training.PRECISIONS[settings.precision]), labels
         self.arch, self.graph, self.trainer = "", None, None
-        self.previous: Checkpoint | None = None
+        self.finished: list[Task] = []  # whose state is there until their records are written
 
     def compute(self, task: Task) -> list[dict[str, Any]]:
         from tfnas.networks import weights
@@ -129,19 +132,20 @@ class _Trainings(Worker):
         # As in NAS-Bench-201, all architectures are trained with the same seeds: the same order of images and the same
         # stream of initial weights, so that chance divides them less. Scores take seeds of their own.
         seed = seeds.derive_seed(settings.seed, "train", task.repeat)
-        if self.previous is not None:  # its records have been handed over
-            self.previous.remove()
+        if self.finished:
+            self.finished = self.job.tidy(self.finished)
         try:
             graph, trainer = self._trainer(task.arch)
             trainer.start(weights.initialize(graph, settings.scheme(), seed))
-            self._train(trainer, seed, self.job.checkpoint(task))
+            if self._train(trainer, seed, self.job.checkpoint(task)):
+                self.finished.append(task)
         except Exception:
             self.arch = ""  # what is left of the trainer is not used again
             raise
         return [self._values(trainer, blank.proxy) for blank in task.blanks]
 
-    def _train(self, trainer: Trainer, seed: int, checkpoint: Checkpoint | None) -> None:
-        """Trains, and notes all accuracies that are asked for."""
+    def _train(self, trainer: Trainer, seed: int, checkpoint: Checkpoint | None) -> bool:
+        """Trains, and notes all accuracies that are asked for; tells whether it has left a state."""
         settings, resumed = self.settings, checkpoint is not None and trainer.resume(checkpoint)
         held_out = self.images.get("val") if settings.stop_on == "val_accuracy" else None
         epochs = trainer.run(self.images["train"], held_out, seed=seed, stop=settings.rules(), checkpoint=checkpoint)
@@ -149,11 +153,10 @@ class _Trainings(Worker):
             if epoch.epoch in settings.measured_epochs:
                 trainer.notes |= {after(name, epoch.epoch): value for name, value in self._measure(trainer).items()}
         trainer.notes |= self._measure(trainer)
-        if checkpoint is not None:
-            taken = sum(epoch.seconds for epoch in trainer.history)
-            if resumed or taken >= checkpoint.seconds:
-                trainer.save(checkpoint)
-            self.previous = checkpoint
+        taken = sum(epoch.seconds for epoch in trainer.history)
+        if left := checkpoint is not None and (resumed or taken >= checkpoint.seconds):
+            trainer.save(checkpoint)
+        return left
 
     def _measure(self, trainer: Trainer) -> dict[str, float]:
         """All accuracies after the last epoch so far, as fractions."""
