@@ -98,7 +98,7 @@ class TrainJob(Job):
                 self.checkpoint(task).remove()
             else:
                 waiting.append(task)
-        with contextlib.suppress(OSError):  # others are in it, or of another shard
+        with contextlib.suppress(OSError, ValueError):  # other states are in it
             self._folder().rmdir()
         return waiting
 

@@ -165,6 +165,15 @@ def test_the_state_of_a_longer_training_is_not_taken_for_a_shorter_one(tmp_path,
     assert list((tmp_path / "checkpoints").iterdir()) == [kept]
 
 
+def test_states_of_others_in_the_folder_are_left_alone(whole, tmp_path, digits_dir):
+    """With a state before every step and one after the training; another shard has one, too."""
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "other.state").write_bytes(b"of another shard")
+    assert train.main(flags(tmp_path, digits_dir, *THREE, "--checkpoint_seconds=1e-9")) == 0
+    pd.testing.assert_frame_equal(stable(tmp_path), stable(whole), check_names=False)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["other.state"]
+
+
 def test_kill_9_in_the_middle_loses_no_more_than_the_steps_since_the_last_state(
     whole, tmp_path, digits_dir, monkeypatch
 ):
