@@ -145,6 +145,7 @@ BAD_INPUT = {
         "--output=OUT --target=1 --num_archs=2 --accuracy=proxy --proxies=all": "'all'",
         "--output=OUT --target=1 --num_archs=2 --accuracy=table": "--accuracy=table needs --table",
         "--output=OUT --target=1 --num_archs=2 --latency=column:pixel1": "--latency=column:pixel1 needs --table",
+        "--output=OUT --target=1 --num_archs=2 --strategy=mirrored --workers=2": "--workers=1",
         "--output=OUT --target=1 --num_archs=2 --latency=": "--latency is empty",
         "--output=OUT --target=1 --num_archs=2 --latency=OUT/phone.csv": "phone.csv",
         "--output=OUT --target=1 --num_archs=2 --litert_repeats=1": "--litert_repeats must be at least 2",

@@ -2,13 +2,15 @@
 
 Rooms: `recipes` and `schedules` say how; `layout` puts parameters into vectors, which `optimizers` change; `augment`
 changes batches; `passes` has loss and gradients by the kernels of the engine, `replicas` on several devices; `stopping`
-ends a training early; `checkpoints` keeps its state; `trainer` drives them.
+ends a training early; `checkpoints` keeps its state; `trainer` drives them; `fear` is made
+of two trainings.
 
 Nothing here imports TensorFlow before a trainer is made.
 """
 
 from tfnas.training.checkpoints import Checkpoint
 from tfnas.training.epochs import Epoch
+from tfnas.training.fear import Fear, FearScore, fear_score
 from tfnas.training.layout import last_cells
 from tfnas.training.recipes import DECAYED, OPTIMIZERS, RECIPES, Recipe, check_size, named
 from tfnas.training.schedules import SCHEDULES
@@ -25,6 +27,8 @@ __all__ = [
     "Arrays",
     "Checkpoint",
     "Epoch",
+    "Fear",
+    "FearScore",
     "Plateau",
     "Recipe",
     "Rule",
@@ -32,6 +36,7 @@ __all__ = [
     "TimeLimit",
     "Trainer",
     "check_size",
+    "fear_score",
     "last_cells",
     "named",
 ]
