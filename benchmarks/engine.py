@@ -10,7 +10,6 @@ forward and backward pass of the same batch through the Keras model in a warm `t
 
 import gc
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -23,7 +22,7 @@ from absl import app, flags
 
 import proxies
 import spaces
-from benchmarks.timing import timed, training_pass
+from benchmarks.timing import resident_mb, timed, training_pass
 from tfnas.engine import cache_size
 from tfnas.networks import weights
 from tfnas.networks.keras_model import to_keras
@@ -66,11 +65,6 @@ def jacobian_first_call(graph, images, labels) -> float:
         return tape.jacobian(losses, model.trainable_variables)
 
     return timed(lambda: per_example()[0].numpy())
-
-
-def resident_mb() -> float:
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize() / 2**20
 
 
 def memory(jit: bool, count: int) -> float:

@@ -1,5 +1,6 @@
 """What benchmarks measure with; the modules themselves define flags, so that none may import another."""
 
+import resource
 import time
 
 import tensorflow as tf
@@ -13,6 +14,12 @@ def timed(call) -> float:
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
+
+
+def resident_mb() -> float:
+    """Memory of this process in MB."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 2**20
 
 
 def training_pass(graph, images, labels):

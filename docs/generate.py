@@ -2,8 +2,8 @@
 
     python -m docs.generate             # writes them anew (make docs); a test fails while one is stale
 
-They are the table of proxies in docs/proxies.md and that of experiments in docs/experiments.md, each between two
-comments, and the README.md beside every result of `launch.reproduce`.
+They are the tables of proxies in docs/proxies.md, of experiments in docs/experiments.md and of recipes in
+docs/training.md, each between two comments, and the README.md beside every result of `launch.reproduce`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import proxies
 from launch import reproduce
 from launch.papers import registry
 from launch.papers.facts import facts
+from tfnas import training
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NOTE = "made by `make docs`"
@@ -64,6 +65,21 @@ def experiment_table() -> str:
         size = f"{made.small_size:,} / {made.paper_size:,}" if made else "not yet"
         rows.append([shown, fact["kind"], size, f"{fact['paper']}: {fact['title']}"])
     return table(("experiment", "kind", "networks, small / paper", "what"), rows)
+
+
+def recipe_table() -> str:
+    """A row for each training recipe; after the first only what differs from it."""
+    names = [field.name for field in dataclasses.fields(training.Recipe)]
+    first, rows = next(iter(training.RECIPES.values())), []
+    for name, recipe in training.RECIPES.items():
+        shown = names[:9] if recipe is first else recipe.options()
+        values = [
+            f"`{key}={getattr(recipe, key)}`"
+            for key in names
+            if key in shown and (recipe is first or getattr(recipe, key) != getattr(first, key))
+        ]
+        rows.append([f"`{name}`", ", ".join(values)])
+    return table(("recipe", "settings"), rows)
 
 
 def result_page(folder: pathlib.Path) -> str:
@@ -150,7 +166,11 @@ def results() -> list[pathlib.Path]:
 def pages() -> dict[pathlib.Path, str]:
     """Every file with a generated part, as it should be."""
     found = {folder / "README.md": result_page(folder) for folder in results()}
-    for name, made in (("proxies", proxy_table()), ("experiments", experiment_table())):
+    for name, made in (
+        ("proxies", proxy_table()),
+        ("experiments", experiment_table()),
+        ("training", recipe_table()),
+    ):
         path = ROOT / "docs" / f"{name}.md"
         found[path] = _between(path.read_text(encoding="utf-8"), made)
     return found

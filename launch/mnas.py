@@ -34,7 +34,7 @@ from launch.flags.inference import Sizes
 from launch.flags.latency import LITERT, Latency, Reward
 from launch.flags.networks import Networks
 from launch.flags.scoring import Scoring
-from launch.flags.training import Training
+from launch.flags.training import Training, check_alone
 from launch.jobs import asked, base, evidence, operations, rewards, summary
 from launch.jobs.base import Job, narrow
 from launch.jobs.latency import LatencyJob
@@ -71,6 +71,7 @@ class Config(Reward, Training, Latency, Sizes, Architectures, Execution):
         """
         Execution.check(self)
         Reward.check(self)
+        check_alone(self)
         if self.accuracy == "proxy" and not self.proxies:
             raise InputError("--accuracy=proxy takes the first of --proxies. Received: none")
         if self.accuracy == "proxy":

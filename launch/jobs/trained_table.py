@@ -72,7 +72,7 @@ def _facts(settings: Training, config: Any, frame: pd.DataFrame) -> dict[str, st
         "dataset": settings.dataset,
         "command": shlex.join(["python", "-m", "launch.train", *sys.argv[1:]]),
         "config": json.dumps(dataclasses.asdict(config), sort_keys=True),
-        "recipe": json.dumps(dataclasses.asdict(settings.recipe()), sort_keys=True),
+        "recipe": json.dumps(dataclasses.asdict(settings.to_recipe()), sort_keys=True),
         "hardware": "; ".join(sorted(set(frame.device))),
         "cores": str(environment.usable_cores()),
         "date": datetime.date.today().isoformat(),

@@ -124,6 +124,10 @@ def run_benchmark(module: str, arguments: list[str]) -> None:
     small = {
         "benchmarks.engine": ["--networks=1", "--jacobian=0", "--memory=0", "--width=4", "--depth=1", "--batch=4"],
         "benchmarks.nngp": ["--networks=0", "--sweep=0", "--output="],
+        "benchmarks.training": [
+            *("--networks=1", "--rounds=1", "--steps=2", "--memory=0", "--width=4", "--depth=1"),
+            *("--batch=4", "--pixels=8"),
+        ],
         "benchmarks.mobile": ["--resolution=32", "--rounds=1", "--images=2", "--inferred=2"],
         "benchmarks.float32": ["--help"],
         "benchmarks.imagenet": ["--help"],

@@ -54,7 +54,7 @@ def unusual_flags(config_type):
     values = {str: "a=b, c", int: 7, float: 0.1 + 0.2}
     for field, kind, _ in contract.kinds(config_type):
         if kind is bool:
-            yield f"--{'no' * field.default}{field.name}"
+            yield f"--{'no' * bool(field.default)}{field.name}"
         elif field.metadata["choices"]:
             yield f"--{field.name}={next(c for c in field.metadata['choices'][::-1] if c != field.default)}"
         elif typing.get_origin(kind) is tuple:

@@ -8,11 +8,10 @@ import proxies
 import spaces
 from proxies import nngp
 from tests.engine_cases import in_float64, random_weights
-from tfnas import training
 from tfnas.engine import Network, ntk, reference, tangent_kernel
 from tfnas.errors import InputError
 from tfnas.inference import ridge
-from tfnas.networks import weights
+from tfnas.networks import keras_model, weights
 from tfnas.seeds import derive_seed
 
 REGULARIZERS = (1e-3, 1e-1, 10.0)
@@ -85,7 +84,7 @@ class TestNNGP:
     def test_features_in_front_of_the_classifier(self, graph, data, members):
         with in_float64():
             model = spaces.get("nasbench101").build(ARCH, **SETTINGS)
-        training.assign(model, arrays_of(graph, data))
+        keras_model.assign(model, arrays_of(graph, data))
         penultimate = keras.Model(model.input, model.get_layer(graph.features).output)
         close(members[0].train, penultimate(data.train, training=False))
 
@@ -123,7 +122,7 @@ class TestNTK:
         with in_float64():
             model = space.build(text, **settings)
         arrays = random_weights(graph)
-        training.assign(model, arrays)
+        keras_model.assign(model, arrays)
         images = np.random.default_rng(1).standard_normal((5, 4, 4, 1))
         expected = np.zeros((5, 5))
         for logit in np.eye(2):

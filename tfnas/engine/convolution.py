@@ -7,6 +7,7 @@ tap: the input shifted by the tap, [N, positions, C_in], against the output cota
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -18,8 +19,23 @@ from tfnas.engine.plan import Layer
 Tensor = Any
 
 
+# Attribute of layers whose products are taken of numbers in this type.
+_HALF = ("products", "bfloat16")
+
+
+def halved(layer: Layer) -> Layer:
+    """A layer with a kernel that multiplies in bfloat16 and gives what it is given; other layers as they are."""
+    return dataclasses.replace(layer, attrs=(*layer.attrs, _HALF)) if layer.has_kernel else layer
+
+
 def linear(layer: Layer, x: Tensor, kernel: Tensor) -> Tensor:
     """Output without bias. x [N, H, W, C] (dense: [N, ..., C])."""
+    if _HALF in layer.attrs:
+        return tf.cast(_linear(layer, tf.cast(x, tf.bfloat16), tf.cast(kernel, tf.bfloat16)), x.dtype)
+    return _linear(layer, x, kernel)
+
+
+def _linear(layer: Layer, x: Tensor, kernel: Tensor) -> Tensor:
     if layer.op == "dense":
         return tf.tensordot(x, kernel, 1) if len(x.shape) > 2 else tf.matmul(x, kernel)
     step, dilation, padding = layer["strides"], layer["dilation"], layer["padding"].upper()

@@ -11,7 +11,7 @@ import functools
 import math
 from collections.abc import Iterable, Mapping
 
-from tfnas.engine.plan import Chain, Layer
+from tfnas.engine.plan import Chain, Layer, make_chains
 from tfnas.engine.reducers import Gram, Reducer, Rows
 from tfnas.networks.graph import Graph, Node
 
@@ -132,14 +132,17 @@ def parameters(graph: Graph) -> int:
     return sum(math.prod(shape) for node in graph.nodes for _, shape in node.params)
 
 
-def training(graph: Graph, batch: int, test_batch: int) -> int:
-    """Bytes that training a Keras model in float32 and testing it take, the data aside.
+def training(graph: Graph, batch: int, test_batch: int, itemsize: int = 4) -> int:
+    """Bytes that training a network and testing it take, the data aside.
 
-    Automatic differentiation keeps what every layer gives; weights have a gradient, a velocity and a next value.
+    A step keeps what chains read and give; weights have a gradient, slots of an optimiser, an average and next values.
     """
-    sizes = [_size(node) for node in graph.nodes]
-    maps = max(batch * (2 * sum(sizes) + 4 * max(sizes)), test_batch * 6 * max(sizes))
-    return 4 * (5 * parameters(graph) + maps)
+    chains = make_chains(graph)
+    everything = frozenset(name for chain in chains for name in (chain.output, *chain.inputs))
+    ends = frozenset({graph.nodes[0].name, graph.output})
+    footprint = Footprint(graph, chains, itemsize, {False: ends, True: everything})
+    step = footprint.forward(keep=True)[1] + footprint.backward
+    return 8 * footprint.parameters + max(batch * step, test_batch * footprint.forward(keep=False)[1])
 
 
 def _size(node: Node) -> int:

@@ -42,6 +42,13 @@ def to_keras(graph: Graph, weights: Mapping[str, np.ndarray]) -> keras.Model:
     return keras.Model(tensors[first.name], tensors[graph.output])
 
 
+def assign(model: keras.Model, weights: Mapping[str, np.ndarray]) -> None:
+    """Sets all weights of a model made by :func:`to_keras`; keys are "<layer>.<param>"."""
+    for key, value in weights.items():
+        layer, _, param = key.rpartition(".")
+        getattr(model.get_layer(layer), param).assign(value)
+
+
 def layer_alone(graph: Graph, node: Node) -> keras.Model:
     """The Keras model of one layer of a graph, with an input for each that it reads and weights that Keras draws."""
     inputs = [keras.Input(graph.by_name[name].shape) for name in node.inputs]

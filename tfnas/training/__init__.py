@@ -1,14 +1,42 @@
-"""Short training of a classifier on arrays, by the recipe of NAS-Bench-201 with its parts switchable.
+"""Training of networks: recipes as data, and a trainer that can stop, be looked at, and go on.
 
-The update is that of torch.optim.SGD, which the published benchmarks were trained with; Keras' own SGD differs in both
-of its options (decoupled weight decay, learning rate inside the velocity):
-
-    g = dL/dw + weight_decay * w        v = momentum * v + g        w = w - rate * (g + momentum * v)
+Rooms: `recipes` and `schedules` say how; `layout` puts parameters into vectors, which `optimizers` change; `augment`
+changes batches; `passes` has loss and gradients by the kernels of the engine, `replicas` on several devices; `stopping`
+ends a training early; `checkpoints` keeps its state; `trainer` drives them; `fear` is made
+of two trainings.
 
 Nothing here imports TensorFlow before a trainer is made.
 """
 
-from tfnas.training.recipes import SCHEDULES, Recipe, check_size
-from tfnas.training.trainer import EVAL_BATCH, Arrays, Epoch, Trainer, assign
+from tfnas.training.checkpoints import Checkpoint
+from tfnas.training.epochs import Epoch
+from tfnas.training.fear import Fear, FearScore, fear_score
+from tfnas.training.layout import last_cells
+from tfnas.training.recipes import DECAYED, OPTIMIZERS, RECIPES, Recipe, check_size, named
+from tfnas.training.schedules import SCHEDULES
+from tfnas.training.stopping import Plateau, Rule, Threshold, TimeLimit
+from tfnas.training.trainer import EVAL_BATCH, PRECISIONS, Arrays, Trainer
 
-__all__ = ["EVAL_BATCH", "SCHEDULES", "Arrays", "Epoch", "Recipe", "Trainer", "assign", "check_size"]
+__all__ = [
+    "DECAYED",
+    "EVAL_BATCH",
+    "OPTIMIZERS",
+    "PRECISIONS",
+    "RECIPES",
+    "SCHEDULES",
+    "Arrays",
+    "Checkpoint",
+    "Epoch",
+    "Fear",
+    "FearScore",
+    "Plateau",
+    "Recipe",
+    "Rule",
+    "Threshold",
+    "TimeLimit",
+    "Trainer",
+    "check_size",
+    "fear_score",
+    "last_cells",
+    "named",
+]

@@ -1,166 +1,317 @@
-"""Trains one Keras model by a recipe.
+"""Trains one network by a recipe.
 
-An epoch is one call of one traced function, and a trainer traces once: training the same network again from other
-weights costs no further tracing. All shapes are static and the last examples that fill no batch are dropped, as XLA
-devices need.
+Whatever is traced is traced once a process and not once a network (see `passes`), so that the next network starts at
+once. All shapes are static: the last examples that fill no batch are dropped, as XLA devices need.
+
+The order of examples, augmentation and dropout depend on the seed, the epoch and the step alone. So a training that
+goes on from a checkpoint ends with the same weights, bit for bit, as one that was not interrupted.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfnas import seeds
-from tfnas.training.augment import flip_and_crop
+from tfnas.errors import InputError, unknown
+from tfnas.networks.graph import Graph
+from tfnas.training import augment, layout, optimizers, stopping
+from tfnas.training.checkpoints import Checkpoint
+from tfnas.training.epochs import Epoch
 from tfnas.training.recipes import Recipe, check_size
 
 if TYPE_CHECKING:
-    import keras
     import tensorflow as tf
+
+    from tfnas.training.step import Step
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
 EVAL_BATCH = 256
+# Type of weights and of all arithmetic; bfloat16 is that of products alone.
+PRECISIONS = {"float32": "float32", "float64": "float64", "bfloat16": "float32"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Epoch:
-    """What one epoch gave.
+class _Now:
+    """How far a training is: one object, so that a signal never meets half a step.
 
     Attributes:
-        epoch: counted from 1.
-        train_loss, train_accuracy: mean over the epoch's steps, measured on the batches while training on them.
-        test_accuracy: after the epoch, with moving statistics; NaN without test data.
-        seconds: wall time of training, without testing.
+        state: weights and all else that steps change.
+        done: steps of the whole training.
+        loss, correct: sums over the steps of the epoch under way.
     """
 
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    test_accuracy: float
-    seconds: float
+    state: optimizers.State
+    done: int
+    loss: tf.Tensor
+    correct: tf.Tensor
 
 
 class Trainer:
-    """Trains one model, as often as needed. Making a trainer traces the model, which takes seconds for a deep one.
+    """Trains one network from weights that :meth:`start` gives it.
+
+    Its steps are one traced function, made of calls of kernels that the process keeps: quick to trace, and let go with
+    the trainer. With XLA or a strategy they are not, as these trace or compile on their own.
 
     Args:
-        model: classifier with logits [N, classes]; what it marks as not trainable stays as it is. It is trained in
-            place.
+        graph: classifier with logits [N, classes].
         recipe: how.
+        trained: names of the layers that are trained, all by default (see `layout.last_cells`). Others keep their
+            weights bit for bit and do not decay; their BN layers normalise by the batch and move their statistics.
         black: per channel, what crops are padded with: the value of a black pixel in the units of the images
             (`data.Source.black`). None is 0.
+        precision: one of `PRECISIONS`.
+        jit: compile with XLA.
+        strategy: of `tf.distribute`, whose devices share each batch (see `replicas`); None: one device.
+        synchronized: of a strategy, whether its devices share the statistics of BN.
+
+    Raises:
+        InputError: an unknown precision, nothing to train, a batch that the devices cannot share, XLA with a strategy.
     """
 
-    def __init__(self, model: keras.Model, recipe: Recipe, *, black: Sequence[float] | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        recipe: Recipe,
+        *,
+        trained: Collection[str] | None = None,
+        black: Sequence[float] | None = None,
+        precision: str = "float32",
+        jit: bool = False,
+        strategy: tf.distribute.Strategy | None = None,
+        synchronized: bool = True,
+    ) -> None:
         import tensorflow as tf
 
-        self.model, self.recipe = model, recipe
-        self._black = black
-        self._variables = [variable.value for variable in model.trainable_variables]
-        self._velocity = [tf.Variable(tf.zeros_like(value), trainable=False) for value in self._variables]
-        # Free leading sizes, so that data of another size costs no tracing; a batch itself has a static shape.
-        images, labels = tf.TensorSpec((None, *model.input_shape[1:])), tf.TensorSpec((None,), tf.int32)
-        order, draws = (tf.TensorSpec((None, size), tf.int32) for size in (recipe.batch_size, 2))
-        signature = [images, labels, order, draws, tf.TensorSpec((None,))]
-        self._train = tf.function(self._train_epoch, input_signature=signature).get_concrete_function()
-        self._predict = tf.function(self._correct, input_signature=[images, labels]).get_concrete_function()
+        from tfnas.training import passes, replicas, step
 
-    def run(self, train: Arrays, test: Arrays | None = None, *, seed: int = 0) -> Iterator[Epoch]:
-        """Trains from the model's present weights, with the velocity at rest, and yields after each epoch.
+        if precision not in PRECISIONS:
+            raise unknown("precision", precision, PRECISIONS)
+        if jit and strategy is not None:
+            raise InputError("XLA compiles for one device. Received: jit with a strategy. Allowed: one of both")
+        replicas.check_share(recipe.batch_size, strategy)
+        self.graph, self.recipe, self.dtype = graph, recipe, PRECISIONS[precision]
+        self.layout = layout.make(graph, trained)
+        self.history: list[Epoch] = []
+        self.notes: dict[str, Any] = {}
+        half = precision == "bfloat16"
+        keys = self.layout.trained.keys
+        self._passes = passes.Passes(graph, keys, jit=jit, half=half)
+        train = self._passes.train
+        if strategy is not None:
+            train = replicas.Replicas(graph, keys, strategy, synchronized=synchronized, half=half).train
+        made = step.make(self.layout, recipe, self.dtype, train, self._passes.dropouts())
+        self._step = made if jit or strategy is not None else tf.function(made, autograph=False)
+        self._batch = augment.batcher(
+            graph.input_shape,
+            recipe.batch_size,
+            self.dtype,
+            flip=recipe.flip,
+            crop=recipe.crop,
+            cutout=recipe.cutout,
+            black=None if black is None else tuple(black),
+        )
+        self._now: _Now | None = None
+        self._fixed: dict[str, tf.Tensor] = {}
+        self._seconds = 0.0  # that the epoch under way took before the checkpoint it goes on from
 
-        Stop asking for epochs to stop early. Order of examples and augmentation depend on the seed and the epoch alone.
+    # State -----------------------------------------------------------------------------------------------------------
+
+    def start(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Takes weights by "<node>.<param>", with the optimiser at rest and no epoch done."""
+        import tensorflow as tf
+
+        trained, moving = (
+            tf.constant(pieces.join(weights, self.dtype)) for pieces in (self.layout.trained, self.layout.moving)
+        )
+        self._now = _Now(optimizers.start(self.recipe, trained, moving), 0, *self._zeros())
+        self._fixed = {key: tf.constant(weights[key], self.dtype) for key in self.layout.fixed}
+        self._seconds, self.history, self.notes = 0.0, [], {}
+
+    def _zeros(self) -> tuple[tf.Tensor, tf.Tensor]:
+        import tensorflow as tf
+
+        return tf.constant(0, self.dtype), tf.constant(0, tf.int32)
+
+    def weights(self, *, averaged: bool | None = None) -> dict[str, np.ndarray]:
+        """The present weights by "<node>.<param>", as `proxies.evaluate` takes them; those that are measured.
 
         Args:
-            train: images [N, H, W, C] float32 and labels [N] int32.
+            averaged: whether they are the moving averages; by default where the recipe has any.
+        """
+        trained, moving = (
+            self._measured() if averaged is not False else (self._now.state.weights, self._now.state.moving)
+        )
+        found = self.layout.trained.cut(trained.numpy()) | self.layout.moving.cut(moving.numpy())
+        found |= {key: value.numpy() for key, value in self._fixed.items()}
+        return {key: found[key] for node in self.graph.nodes for key in node.param_keys()}
+
+    def _measured(self) -> tuple[tf.Tensor, tf.Tensor]:
+        state = self._now.state
+        if not self.recipe.ema:
+            return state.weights, state.moving
+        size = len(state.weights)
+        return state.average[:size], state.average[size:]
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Keeps the whole state: weights, optimiser, averages, position in the data, epochs so far, notes."""
+        now = self._now
+        arrays = {name: value.numpy() for name, value in now.state._asdict().items()}
+        arrays |= {f"fixed/{key}": value.numpy() for key, value in self._fixed.items()}
+        facts = {
+            "done": now.done,
+            "loss": float(now.loss),
+            "correct": int(now.correct),
+            "seconds": self._seconds,
+            "history": [dataclasses.asdict(epoch) for epoch in self.history],
+            "notes": self.notes,
+        }
+        checkpoint.save(arrays, facts)
+
+    def resume(self, checkpoint: Checkpoint) -> bool:
+        """Goes on from a state that was kept, and tells whether there is one; one that is damaged is named."""
+        import tensorflow as tf
+
+        try:
+            found = checkpoint.load()
+        except ValueError as error:
+            print(f"{error}; the training begins anew", file=sys.stderr, flush=True)
+            return False
+        if found is None:
+            return False
+        arrays, facts = found
+        tensors = {key: tf.constant(value) for key, value in arrays.items()}
+        self._fixed = {key: tensors.pop(f"fixed/{key}") for key in self.layout.fixed}
+        sums = tf.constant(facts["loss"], self.dtype), tf.constant(facts["correct"], tf.int32)
+        self._now = _Now(optimizers.State(**tensors), facts["done"], *sums)
+        self._seconds, self.notes = facts["seconds"], facts["notes"]
+        self.history = [Epoch(**epoch) for epoch in facts["history"]]
+        return True
+
+    # Training --------------------------------------------------------------------------------------------------------
+
+    def run(
+        self,
+        train: Arrays,
+        test: Arrays | None = None,
+        *,
+        seed: int = 0,
+        stop: Sequence[stopping.Rule] = (),
+        checkpoint: Checkpoint | None = None,
+    ) -> Iterator[Epoch]:
+        """Trains on from the present state and yields after each epoch; a loss that is not finite ends it.
+
+        Stop asking for epochs to stop early; between two, look at :meth:`weights` as you like. `notes` is kept with
+        the state: what JSON can hold of what was found so far.
+
+        Args:
+            train: images [N, H, W, C] and labels [N] int32.
             test: the same, for the accuracy after each epoch.
             seed: any integer.
+            stop: rules that end the training before its last epoch.
+            checkpoint: where the state is kept as it goes.
 
         Raises:
-            InputError: fewer training images than one batch.
+            InputError: fewer training images than one batch, or images or labels that are not for this network.
         """
         import tensorflow as tf
 
         size, recipe = len(train[1]), self.recipe
-        steps = size // recipe.batch_size
         check_size(size, recipe)
-        for velocity in self._velocity:
-            velocity.assign(tf.zeros_like(velocity))
-        images, labels = (tf.constant(array) for array in train)
-        for epoch in range(recipe.epochs):
-            start = time.perf_counter()
-            rng = np.random.default_rng(seeds.derive_seed(seed, "epoch", epoch))
+        for data in (train, test):
+            self._check(data)
+        steps = size // recipe.batch_size
+        images, labels = tf.convert_to_tensor(train[0], self.dtype), tf.convert_to_tensor(train[1], tf.int32)
+        while len(self.history) < recipe.epochs and not (self.history and self.history[-1].stopped):
+            index = len(self.history)
+            before, begun = self._seconds, time.perf_counter()
+            rng = np.random.default_rng(seeds.derive_seed(seed, "epoch", index))
             order = rng.permutation(size)[: steps * recipe.batch_size].reshape(steps, -1)
             draws = rng.integers(2**31 - 1, size=(steps, 2))
-            rates = recipe.rates(epoch, steps)
-            integers = (tf.constant(array, tf.int32) for array in (order, draws))
-            loss, accuracy = self._train(images, labels, *integers, tf.constant(rates))
-            loss, accuracy = float(loss), float(accuracy)
-            seconds = time.perf_counter() - start
-            yield Epoch(epoch + 1, loss, accuracy, self.evaluate(test) if test else math.nan, seconds)
+            rates = recipe.rates(index, steps)
+            try:
+                while (place := self._now.done - index * steps) < steps:
+                    if checkpoint is not None and checkpoint.is_due:
+                        self._seconds = before + time.perf_counter() - begun
+                        self.save(checkpoint)
+                    draw = tf.constant(draws[place], tf.int32)
+                    batch = self._batch(images, labels, tf.constant(order[place], tf.int32), draw)
+                    self.step(*batch, float(rates[place]), draw)
+            except BaseException as error:
+                self._seconds = before + time.perf_counter() - begun
+                if checkpoint is not None and not isinstance(error, Exception):  # a signal
+                    self.save(checkpoint)
+                raise
+            mean = float(self._now.loss) / steps
+            accuracy = int(self._now.correct) / (steps * recipe.batch_size)
+            seconds = before + time.perf_counter() - begun
+            tested = self.evaluate(test) if test else math.nan
+            epoch = Epoch(index + 1, mean, accuracy, tested, seconds)
+            reason = stopping.reason(stop, [*self.history, epoch]) if math.isfinite(mean) else "the training diverged"
+            self.history.append(dataclasses.replace(epoch, stopped=reason))
+            self._now, self._seconds = (
+                dataclasses.replace(self._now, **dict(zip(("loss", "correct"), self._zeros(), strict=True))),
+                0.0,
+            )
+            yield self.history[-1]
+
+    def step(self, images: Any, labels: Any, rate: float, draw: Any = None) -> Step:
+        """One step on a batch as it is.
+
+        Args:
+            images: [B, H, W, C].
+            labels: [B] int32.
+            rate: learning rate.
+            draw: [2] int32, the seed of dropout; without it nothing is dropped.
+        """
+        import tensorflow as tf
+
+        now = self._now
+        images = tf.convert_to_tensor(images, self.dtype)
+        numbers = (tf.constant(value, self.dtype) for value in (rate, now.done))
+        found = self._step(now.state, self._fixed, images, tf.convert_to_tensor(labels, tf.int32), *numbers, draw)
+        self._now = _Now(found.state, now.done + 1, now.loss + found.loss, now.correct + found.correct)
+        return found
 
     def evaluate(self, data: Arrays) -> float:
         """Accuracy (a fraction) on images and labels, with moving statistics."""
-        import tensorflow as tf
-
         images, labels = data
-        correct = 0
-        for start in range(0, len(labels), EVAL_BATCH):
-            part = slice(start, start + EVAL_BATCH)
-            correct += int(self._predict(tf.constant(images[part]), tf.constant(labels[part])))
-        return correct / len(labels)
+        self._check(data)
+        return int(np.sum(self.predict(images).argmax(1) == labels)) / len(labels)
 
-    def _correct(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        return _count_correct(self.model(images, training=False), labels)
-
-    def _train_epoch(
-        self, images: tf.Tensor, labels: tf.Tensor, order: tf.Tensor, draws: tf.Tensor, rates: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Trains on `order` [steps, batch] of the images; returns mean loss and accuracy."""
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Logits [N, classes] with moving statistics, those of the moving average where the recipe has one."""
         import tensorflow as tf
 
-        recipe = self.recipe
-        total_loss, total_correct = tf.constant(0.0), tf.constant(0)
-        for step in tf.range(tf.shape(order)[0]):
-            batch = tf.ensure_shape(tf.gather(images, order[step]), (recipe.batch_size, *images.shape[1:]))
-            batch = flip_and_crop(batch, draws[step], flip=recipe.flip, crop=recipe.crop, black=self._black)
-            targets = tf.gather(labels, order[step])
-            with tf.GradientTape() as tape:
-                logits = tf.cast(self.model(batch, training=True), tf.float32)
-                loss = _cross_entropy(logits, targets, recipe.label_smoothing)
-            gradients = tape.gradient(loss, self._variables, unconnected_gradients="zero")
-            for variable, velocity, gradient in zip(self._variables, self._velocity, gradients, strict=True):
-                gradient += recipe.weight_decay * variable
-                velocity.assign(recipe.momentum * velocity + gradient)
-                variable.assign_sub(rates[step] * (gradient + recipe.momentum * velocity))
-            total_loss += loss
-            total_correct += _count_correct(logits, targets)
-        count = tf.cast(tf.size(order), tf.float32)
-        return total_loss / tf.cast(tf.shape(order)[0], tf.float32), tf.cast(total_correct, tf.float32) / count
+        trained, moving = self._measured()
+        weights = self.layout.trained.cut_tensor(trained) | self.layout.moving.cut_tensor(moving) | self._fixed
+        # Of one shape, so that the last ones need no kernels of their own; but not where BN looks at the whole batch.
+        pads = all(node.op != "batch_norm" or node["moving"] for node in self.graph.nodes)
+        parts = []
+        for start in range(0, len(images), EVAL_BATCH):
+            block = images[start : start + EVAL_BATCH]
+            missing = EVAL_BATCH - len(block) if pads else 0
+            padded = np.pad(block, ((0, missing), *[(0, 0)] * (block.ndim - 1))) if missing else block
+            parts.append(self._passes.infer(weights, tf.constant(padded, self.dtype)).numpy()[: len(block)])
+        return np.concatenate(parts)
 
-
-def assign(model: keras.Model, weights: Mapping[str, np.ndarray]) -> None:
-    """Sets all weights of a model made by `keras_model.to_keras`; keys are "<layer>.<param>"."""
-    for key, value in weights.items():
-        layer, _, param = key.rpartition(".")
-        getattr(model.get_layer(layer), param).assign(value)
-
-
-def _cross_entropy(logits: tf.Tensor, labels: tf.Tensor, smoothing: float) -> tf.Tensor:
-    import tensorflow as tf
-
-    classes = logits.shape[-1]
-    targets = tf.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
-    return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
-
-
-def _count_correct(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    import tensorflow as tf
-
-    predicted = tf.argmax(logits, axis=-1, output_type=labels.dtype)
-    return tf.reduce_sum(tf.cast(predicted == labels, tf.int32))
+    def _check(self, data: Arrays | None) -> None:
+        """Refuses data that the network is not for."""
+        if data is None:
+            return
+        images, labels = data
+        if tuple(images.shape[1:]) != self.graph.input_shape:
+            allowed = ", ".join(map(str, self.graph.input_shape))
+            raise InputError(f"Images do not fit the network. Received: {tuple(images.shape)}. Allowed: (N, {allowed})")
+        if len(labels) and (most := int(np.max(labels))) >= self.graph.num_classes:
+            raise InputError(
+                f"The network has no logit for a label. Received: label {most}. "
+                f"Allowed: labels below {self.graph.num_classes}"
+            )

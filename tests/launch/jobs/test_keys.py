@@ -15,6 +15,7 @@ from launch.jobs.scores import ScoreJob
 from launch.jobs.training import TrainJob
 
 NOTHING, EVERY = (), None
+SPLITS = ("test", "train", "val")
 NETWORK = {
     "space": ("nasbench101", EVERY),
     "dataset": ("cifar10", EVERY),
@@ -89,6 +90,29 @@ JOBS = {
             "label_smoothing": (0.1, EVERY),
             "flip": (False, EVERY),
             "crop": (2, EVERY),
+            "recipe": ("lga", EVERY),
+            "decay_rate": (0.5, NOTHING),  # of a staircase
+            "decay_epochs": (1.0, NOTHING),
+            "warmup_epochs": (1.0, EVERY),
+            "optimizer": ("rmsprop", EVERY),
+            "nesterov": (False, EVERY),
+            "rms_decay": (0.5, NOTHING),  # of RMSprop
+            "rms_epsilon": (1.0, NOTHING),
+            "decayed": ("not_bn", EVERY),
+            "clip_norm": (1.0, EVERY),
+            "ema": (0.9, EVERY),
+            "unbiased_variance": (True, EVERY),
+            "cutout": (3, EVERY),
+            "measured_epochs": ((1, 3), tuple(f"{name}_accuracy_epoch{i}" for name in SPLITS for i in (1, 3))),
+            "train_last": (1, EVERY),
+            "stop_accuracy": (0.5, EVERY),
+            "stop_seconds": (9.0, EVERY),
+            "stop_patience": (2, EVERY),
+            "stop_on": ("val_accuracy", NOTHING),  # where nothing stops
+            "precision": ("bfloat16", EVERY),
+            "jit": (True, NOTHING),
+            "strategy": ("mirrored", NOTHING),
+            "synchronized_bn": (False, NOTHING),  # of a strategy
         },
     ),
     "latency": (
@@ -129,3 +153,25 @@ def test_one_setting_at_a_time(name, setting):
     assert len(after) == len(job(other).blanks())
     new = [proxy for key, proxy in after.items() if key not in before]
     assert sorted(new) == sorted(after.values() if expected is EVERY else expected)
+
+
+def test_settings_that_something_looks_at_are_in_the_keys_of_trainings():
+    settings = Training(
+        dataset="synthetic",
+        width=4,
+        depth=1,
+        val_split="test",
+        optimizer="rmsprop",
+        schedule="staircase",
+        stop_patience=2,
+        strategy="mirrored",
+    )
+    before = keys(TrainJob, settings)
+    changes = {"decay_rate": 0.5, "decay_epochs": 1.0, "rms_decay": 0.5, "rms_epsilon": 1.0}
+    for name, value in (changes | {"stop_on": "val_accuracy", "synchronized_bn": False}).items():
+        assert not before.keys() & keys(TrainJob, dataclasses.replace(settings, **{name: value})).keys(), name
+    assert keys(TrainJob, dataclasses.replace(settings, nesterov=False)) == before
+    named = Training(dataset="synthetic", width=4, depth=1, recipe="lga")
+    spelled = dict(epochs=10, batch_size=1024, learning_rate=0.025, schedule="constant", weight_decay=3e-4)
+    spelled = Training(dataset="synthetic", width=4, depth=1, nesterov=False, **spelled)
+    assert keys(TrainJob, named) == keys(TrainJob, spelled), "what a recipe says, not its name"
