@@ -51,6 +51,8 @@ def _mnas(*blocks: str) -> str:
     return "|".join([*blocks, *_BLOCKS[len(blocks) :]])
 
 
+_PROXYLESS = "k3e3:k3e3:skip:k3e6|k5e6:skip:skip:skip|k7e3:k3e3:k3e3:k3e3|k3e3:skip:k3e3:skip|k3e3:k3e3:k7e6:skip|k3e3"
+
 _CASES = {
     "mnas": _Case(
         {"width": 8},
@@ -123,6 +125,19 @@ _CASES = {
             "8:8:8:8:x": "'x'",
         },
         residual=False,
+    ),
+    "proxylessnas": _Case(
+        {"width": 8},
+        {
+            "": "the first layer is k3e1, k5e1, k7e1, not ''",
+            "k3e3|" + _PROXYLESS: "not 'k3e3'",
+            "k3e1": "0 blocks instead of 6",
+            "k3e1|" + _PROXYLESS + "|k3e3": "7 blocks instead of 6",
+            "k3e1|k3e3|" + _PROXYLESS[20:]: "block 1 has 1 layers instead of 4",
+            "k3e1|" + _PROXYLESS + ":skip": "block 6 has 2 layers instead of 1",
+            "k3e1|" + _PROXYLESS.replace("k5e6", "k5e4"): "block 2 has 'k5e4', which is no operation",
+            "k3e1|" + _PROXYLESS[:-4] + "skip": "the first layer of block 6 cannot be left out",
+        },
     ),
 }
 _IMAGE = {"classes": 3, "input_shape": (8, 8, 1)}
