@@ -17,6 +17,7 @@ from tfnas.errors import InputError, unknown
 from tfnas.networks import flops
 from tfnas.networks.builder import MOST_LAYERS
 from tfnas.networks.graph import Graph
+from tfnas.predictor.graphs import Graphs
 from tfnas.progress import Progress
 
 if TYPE_CHECKING:
@@ -163,6 +164,22 @@ class Space(abc.ABC, Generic[ArchitectureT]):
     @abc.abstractmethod
     def encode(self, arch: ArchitectureT) -> np.ndarray:
         """The architecture as a float32 vector [d], one d for the whole space."""
+
+    @abc.abstractmethod
+    def features(self, archs: Sequence[ArchitectureT | str]) -> Graphs:
+        """Architectures as graphs for predictors: arrays with one number of features a node for the whole space."""
+
+    def features_of_all(self) -> Graphs:
+        """Those of all architectures, in the order of `enumerate`; only for spaces that memory holds."""
+        return self.features(list(self.enumerate()))
+
+    def parsed(self, archs: Sequence[ArchitectureT | str]) -> list[ArchitectureT]:
+        """Architectures of which some may be strings.
+
+        Raises:
+            InputError: as `parse`.
+        """
+        return [self.parse(arch) if isinstance(arch, str) else arch for arch in archs]
 
     @abc.abstractmethod
     def enumerate(self) -> Iterator[ArchitectureT]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ from spaces.base import Architecture, NetworkConfig, Space
 from spaces.nasbench201 import network
 from tfnas.errors import InputError
 from tfnas.networks.graph import Graph
+from tfnas.predictor.graphs import Graphs, equal_chains
 
 if TYPE_CHECKING:
     import networkx
@@ -102,6 +103,14 @@ class NASBench201Size(Space[Widths]):
         """One-hot widths, block after block: [40]."""
         rows = [WIDTHS.index(width) for width in arch.widths]
         return np.eye(len(WIDTHS), dtype=np.float32)[rows].ravel()
+
+    def features(self, archs: Sequence[Widths | str]) -> Graphs:
+        """The chain of `graph`, one-hot over input, the eight widths, output: [N, 7, 10]."""
+        rows = np.array([[WIDTHS.index(width) for width in arch.widths] for arch in self.parsed(archs)], int)
+        nodes = np.zeros((len(rows), len(_BLOCKS) + 2, len(WIDTHS) + 2), np.uint8)
+        nodes[:, 0, 0] = nodes[:, -1, -1] = 1
+        nodes[:, 1:-1, 1:-1] = np.eye(len(WIDTHS), dtype=np.uint8)[rows.reshape(-1, len(_BLOCKS))]
+        return equal_chains(nodes)
 
     def enumerate(self) -> Iterator[Widths]:
         return map(Widths, itertools.product(WIDTHS, repeat=len(_BLOCKS)))

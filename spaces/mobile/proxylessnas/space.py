@@ -20,6 +20,7 @@ from spaces.mobile.proxylessnas import network, strings
 from spaces.mobile.proxylessnas.strings import CHOICES, KERNELS, OPS, SKIP, ProxylessNet
 from tfnas.errors import InputError
 from tfnas.networks.graph import Graph
+from tfnas.predictor.graphs import Graphs, equal_chains
 
 if TYPE_CHECKING:
     import networkx
@@ -112,6 +113,18 @@ class ProxylessNAS(Space[ProxylessNet]):
         (first, *ops) = strings.to_codes([arch])[0]
         kernel, layers = np.eye(len(KERNELS), dtype=np.float32), np.eye(len(OPS), dtype=np.float32)
         return np.concatenate([kernel[first], layers[ops].ravel()])
+
+    def features(self, archs: Sequence[ProxylessNet | str]) -> Graphs:
+        """The chain of the first layer and the 21, one-hot over its three kernels and the seven operations: [N, 22, 10].
+
+        The paper of Neural Predictor tells the seven alone.
+        """
+        return self.features_of_codes(strings.to_codes(self.parsed(archs)))
+
+    def features_of_codes(self, codes: np.ndarray) -> Graphs:
+        """As `features`, of codes [N, 22]."""
+        places = codes + np.where(np.arange(codes.shape[1]), len(KERNELS), 0)
+        return equal_chains(np.eye(len(KERNELS) + len(OPS), dtype=np.uint8)[places])
 
     def residual_connections(self, arch: ProxylessNet) -> int:
         """Layers that their input passes by unchanged: all that are there and begin no block."""
