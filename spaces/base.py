@@ -17,7 +17,7 @@ from tfnas.errors import InputError, unknown
 from tfnas.networks import flops
 from tfnas.networks.builder import MOST_LAYERS
 from tfnas.networks.graph import Graph
-from tfnas.predictor.graphs import Graphs
+from tfnas.predictor.graphs import Graphs, of_graphs
 from tfnas.progress import Progress
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ class Space(abc.ABC, Generic[ArchitectureT]):
         any_stages: whether networks of another number of stages than the published exist.
         min_width: the least width with which all architectures have a network.
         merges_isomorphic: whether the benchmark trained one network for all architectures of one canonical form.
+        operations: all that nodes of `graph` can be, for predictors.
     """
 
     name: ClassVar[str]
@@ -128,6 +129,7 @@ class Space(abc.ABC, Generic[ArchitectureT]):
     any_stages: ClassVar[bool] = False
     min_width: ClassVar[int] = 1
     merges_isomorphic: ClassVar[bool] = False
+    operations: ClassVar[tuple[str, ...]] = ()
 
     @abc.abstractmethod
     def sample(self, rng: np.random.Generator) -> ArchitectureT:
@@ -165,9 +167,17 @@ class Space(abc.ABC, Generic[ArchitectureT]):
     def encode(self, arch: ArchitectureT) -> np.ndarray:
         """The architecture as a float32 vector [d], one d for the whole space."""
 
-    @abc.abstractmethod
     def features(self, archs: Sequence[ArchitectureT | str]) -> Graphs:
-        """Architectures as graphs for predictors: arrays with one number of features a node for the whole space."""
+        """Architectures as arrays for predictors, each node with as many features in the whole space.
+
+        The nodes of `graph`, one-hot over `operations`, unless a space has a faster or a fuller way.
+
+        Raises:
+            InputError: the space tells no operations, or as `parse`.
+        """
+        if not self.operations:
+            raise InputError(f"Architectures of this space have no features for predictors. Received: {self.name!r}")
+        return of_graphs([self.graph(arch) for arch in self.parsed(archs)], self.operations)
 
     def features_of_all(self) -> Graphs:
         """Those of all architectures, in the order of `enumerate`; only for spaces that memory holds."""

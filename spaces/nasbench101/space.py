@@ -49,6 +49,7 @@ class NASBench101(Space[Cell]):
     any_stages = True
     min_width = MAX_EDGES // 2  # vertices that may share the output's channels: each costs two edges
     merges_isomorphic = True
+    operations = ("input", cells.CONV1X1, cells.CONV3X3, cells.MAXPOOL3X3, "output")
 
     def sample(self, rng: np.random.Generator) -> Cell:
         """The benchmark's random_spec: fair bits and uniform labels on 7 vertices until the cell is valid.

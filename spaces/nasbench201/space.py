@@ -60,6 +60,7 @@ class NASBench201(Space[Cell]):
     )
     flavours = network.FLAVOURS
     size = len(OPS) ** len(EDGES)
+    operations = ("input", *OPS, "output")
 
     def sample(self, rng: np.random.Generator) -> Cell:
         return Cell(tuple(OPS[i] for i in rng.integers(len(OPS), size=len(EDGES))))

@@ -268,6 +268,44 @@ class TestViews:
         assert codes[0].ndim == 1
         assert len({code.tobytes() for code in codes}) == len(samples)
 
+    def test_features(self, space, samples):
+        """The same whether of many or of one, of strings or architectures, and no two alike."""
+        found = space.features(samples)
+        assert len(found) == len(samples)
+        rows = [found.take([i]) for i in range(len(samples))]
+        for row, arch in zip(rows, samples, strict=True):
+            alone = space.features([str(arch)])
+            count = int(row.counts[0])
+            assert alone.features == found.features
+            assert alone.counts.tolist() == [count]
+            assert np.array_equal(alone.nodes[0, :count], row.nodes[0, :count])
+            assert np.array_equal(alone.edges[0, :count, :count], row.edges[0, :count, :count])
+            assert not row.nodes[0, count:].any()
+            assert not row.edges[0, count:].any()
+            assert not row.edges[0, :, count:].any()
+        assert len({row.nodes.tobytes() + row.edges.tobytes() for row in rows}) == len(samples)
+
+    def test_features_are_those_of_the_graph(self, space, samples):
+        if not space.operations:
+            pytest.skip("features of its own")
+        plain, fast = Space.features(space, samples), space.features(samples)
+        most = plain.nodes.shape[1]
+        assert np.array_equal(fast.counts, plain.counts)
+        assert np.array_equal(fast.nodes[:, :most], plain.nodes)
+        assert np.array_equal(fast.edges[:, :most, :most], plain.edges)
+
+    def test_features_of_all(self, space):
+        if space.size > 1_000_000:
+            pytest.skip("too many")
+        found = space.features_of_all()
+        assert len(found) == space.size
+        first = list(itertools.islice(space.enumerate(), 300))
+        rows = np.random.default_rng(0).integers(space.size, size=100)
+        for places, archs in ((np.arange(300), first), (rows, [space.at(int(row)) for row in rows])):
+            part, alone = found.take(places), space.features(archs)
+            for name in ("nodes", "edges", "counts"):
+                assert np.array_equal(getattr(part, name), getattr(alone, name)), name
+
     def test_residual_connections(self, name, space, samples):
         if not _CASES[name].residual:
             with pytest.raises(InputError, match=f"not defined in this space. Received: space '{name}'"):

@@ -17,7 +17,10 @@ def _mlp(seed: int) -> Any:
     from sklearn.neural_network import MLPRegressor
     from sklearn.preprocessing import StandardScaler
 
-    return _scaled(StandardScaler(), MLPRegressor((64, 64), solver="lbfgs", alpha=1.0, max_iter=500, random_state=seed))
+    return _scaled(
+        StandardScaler(),
+        MLPRegressor(hidden_layer_sizes=(64, 64), solver="lbfgs", alpha=1.0, max_iter=500, random_state=seed),
+    )
 
 
 def _forest(seed: int) -> Any:

@@ -85,7 +85,7 @@ def cross_validate(
 
 
 def errors(predicted: np.ndarray, accuracies: np.ndarray) -> dict[str, float]:
-    """mse in percentage points squared, Kendall's tau-b and the coefficient of determination; fractions [n] both."""
+    """Mean squared error in percentage points squared, Kendall's tau-b, R2; of fractions [n]."""
     from scipy import stats
 
     if not len(accuracies):

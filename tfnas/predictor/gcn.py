@@ -166,12 +166,12 @@ class GCN(keras.Model):
         for predictor, seed in enumerate(seeds):
             rng = np.random.default_rng(seed)
             for layer in self.convolutions:
-                value = np.array(layer.kernel)
+                value = layer.kernel.numpy().copy()
                 # Two matrices side by side, each with fans of its own.
                 value[predictor] = np.hstack([_glorot(rng, half.shape) for half in np.hsplit(value[predictor], 2)])
                 layer.kernel.assign(value)
             for layer in self.denses:
-                value = np.array(layer.kernel)
+                value = layer.kernel.numpy().copy()
                 value[predictor] = _glorot(rng, value[predictor].shape)
                 layer.kernel.assign(value)
                 if layer.use_bias:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfnas.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    import networkx
 
 # How the adjacency matrix is normalised; see `normalised`.
 NORMS = ("row", "reference", "sym")
@@ -61,6 +65,21 @@ class Graphs:
     def with_extras(self, extras: np.ndarray) -> Graphs:
         """The graphs with what else is known of them, [N, E]."""
         return dataclasses.replace(self, extras=np.asarray(extras, np.float32))
+
+
+def of_graphs(graphs: Sequence[networkx.DiGraph], operations: Sequence[str]) -> Graphs:
+    """Graphs of networkx, their nodes in their order, with the attribute `op` of each one-hot over `operations`."""
+    counts = np.array([len(graph) for graph in graphs], np.int32)
+    most = int(counts.max(initial=1))
+    nodes = np.zeros((len(graphs), most, len(operations)), np.uint8)
+    edges = np.zeros((len(graphs), most, most), bool)
+    for row, graph in enumerate(graphs):
+        places = {node: place for place, node in enumerate(graph)}
+        for node, op in graph.nodes(data="op"):
+            nodes[row, places[node], operations.index(op)] = 1
+        for source, target in graph.edges:
+            edges[row, places[source], places[target]] = True
+    return Graphs(nodes, edges, counts)
 
 
 def of_chains(nodes: Sequence[np.ndarray]) -> Graphs:

@@ -1,7 +1,7 @@
 """A predictor of one or two stages, its predictions of whole spaces, and its file.
 
-Of two stages (Wen et al. 2020, section 3.3), the first tells which networks are worth a prediction at all, those above a
-threshold of accuracy, and the second has learned from such networks alone. Networks that the first stage turns down
+Of two stages (Wen et al. 2020, section 3.3), the first tells which networks are worth a prediction at all, those above
+a threshold of accuracy, and the second has learned from such networks alone. Networks that the first stage turns down
 rank below all others, by how probable it finds them: they get probability - 1, which is below 0.
 """
 

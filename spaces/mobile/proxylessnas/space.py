@@ -115,7 +115,7 @@ class ProxylessNAS(Space[ProxylessNet]):
         return np.concatenate([kernel[first], layers[ops].ravel()])
 
     def features(self, archs: Sequence[ProxylessNet | str]) -> Graphs:
-        """The chain of the first layer and the 21, one-hot over its three kernels and the seven operations: [N, 22, 10].
+        """The chain of the first layer and the 21, one-hot over three kernels and seven operations: [N, 22, 10].
 
         The paper of Neural Predictor tells the seven alone.
         """
