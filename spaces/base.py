@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import keras
     import networkx
     import pandas as pd
+    from etils import epath
 
 
 @functools.total_ordering
@@ -206,6 +207,14 @@ class Space(abc.ABC, Generic[ArchitectureT]):
             InputError: the space defines none.
         """
         raise InputError(f"Residual connections are not defined in this space. Received: space {self.name!r}")
+
+    def latencies(self, path: epath.PathLike) -> Any:
+        """Latencies by layer of a file, with `of(archs)` and `sample(space, rng, count, low, high)`.
+
+        Raises:
+            InputError: none are published for the space, or the file is another.
+        """
+        raise InputError(f"No latencies by layer are published for this space. Received: {self.name!r}, {path}")
 
     def sample_distinct(self, rng: np.random.Generator, count: int) -> list[ArchitectureT]:
         """`count` different architectures, each drawn by `sample_uniform` until it is new.

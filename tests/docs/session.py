@@ -19,7 +19,7 @@ from tests.docs.documents import Block, Command, commands
 from tests.launch.papers.cases import fake_workers
 from tfnas import paths
 
-LAUNCHERS = ("correlate", "mnas", "nngp", "prepare", "reproduce", "score", "train")
+LAUNCHERS = ("correlate", "mnas", "nngp", "predict", "prepare", "reproduce", "score", "train")
 
 
 class Session:

@@ -102,7 +102,7 @@ def choose_width(
     graphs: Graphs,
     accuracies: np.ndarray,
     *,
-    widths: Sequence[int] = WIDTHS,
+    widths: Sequence[int] = (),
     number: int = 3,
     seed: int = 0,
 ) -> tuple[Settings, pd.DataFrame]:
@@ -112,14 +112,14 @@ def choose_width(
         settings: all but the width.
         graphs: N to learn from.
         accuracies: fractions [N].
-        widths: to choose from.
+        widths: to choose from, `WIDTHS` by default.
         number: of splits.
         seed: of the splits and the predictors.
     """
     import pandas as pd
 
     found = []
-    for width in widths:
+    for width in widths or WIDTHS:
         wide = dataclasses.replace(settings, width=width)
         mse = cross_validate(wide, graphs, accuracies, number=number, seed=seed)["mse"]
         found.append({"width": width, "mse": float(mse.mean())})

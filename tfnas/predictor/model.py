@@ -7,10 +7,12 @@ rank below all others, by how probable it finds them: they get probability - 1, 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -68,7 +70,7 @@ class Predictor(keras.Model):
         probability = self.classifier(inputs)
         return tf.where(probability >= KEPT, found, probability - 1)
 
-    def predict_graphs(self, graphs: Graphs) -> np.ndarray:
+    def predict_graphs(self, graphs: Graphs, *, progress: bool = True) -> np.ndarray:
         """Predictions of N graphs: [N, P] float32, fractions; below 0 what the first stage turns down.
 
         Raises:
@@ -83,20 +85,24 @@ class Predictor(keras.Model):
         size = max(1, _AT_ONCE // self.regressor.predictors)
         size = min(size, 1 << max(len(graphs) - 1, 0).bit_length())
         found = np.empty((len(graphs), self.regressor.predictors), np.float32)
-        with Progress("predictions", len(graphs)) as bar:
+        shown = Progress("predictions", len(graphs)) if progress else contextlib.nullcontext()
+        with shown as bar:
             for start in range(0, len(graphs), size):
                 block = graphs.take(slice(start, start + size))
-                rows = np.resize(
-                    np.arange(len(block)), size
-                )  # the last block is filled up, or it would be compiled anew
+                rows = np.resize(np.arange(len(block)), size)  # the last one is filled up, or it would be traced anew
                 inputs = [part[None] for part in training.inputs_of(block.take(rows), self.regressor.settings.norm)]
-                found[start : start + size] = self._compiled(inputs).numpy().T[: len(block)]
-                bar.advance(len(block))
+                found[start : start + size] = self._outputs(inputs).T[: len(block)]
+                if bar:
+                    bar.advance(len(block))
         return found
 
-    @functools.cached_property
-    def _compiled(self) -> Any:
-        return tf.function(self.call)
+    def _outputs(self, inputs: list[np.ndarray]) -> np.ndarray:
+        """As `call`, by functions that all predictors of one form share."""
+        found = _applied(self.regressor, inputs)
+        if self.classifier is None:
+            return found
+        probability = _applied(self.classifier, inputs)
+        return np.where(probability >= KEPT, found, probability - 1)
 
     def only(self, predictor: int) -> Predictor:
         """One of the predictors alone."""
@@ -116,6 +122,24 @@ class Predictor(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Predictor:
         parts = {name: config[name] and GCN.from_config(config[name]) for name in ("regressor", "classifier")}
         return cls(**config | parts)
+
+
+def _applied(model: GCN, inputs: list[np.ndarray]) -> np.ndarray:
+    apply = _forward(model.settings, model.features, model.extras, model.predictors)
+    return apply([variable.value for variable in model.variables], inputs).numpy()
+
+
+@functools.lru_cache(maxsize=8)
+def _forward(settings: Settings, features: int, extras: int, predictors: int) -> Any:
+    """The forward pass of one form as a function of weights and inputs."""
+    form = GCN(settings, features, extras, predictors)
+
+    @tf.function(reduce_retracing=True)
+    def apply(weights: list[Any], inputs: list[Any]) -> Any:
+        with keras.StatelessScope(list(zip(form.variables, weights, strict=True))):
+            return form.call(inputs)
+
+    return apply
 
 
 def _only(model: GCN, predictor: int) -> GCN:
@@ -184,7 +208,8 @@ def save(predictor: Predictor, path: epath.PathLike) -> None:
     check_name(path)
     with tempfile.TemporaryDirectory() as folder:
         made = pathlib.Path(folder) / "predictor.keras"
-        predictor.save(made)
+        with _quiet():
+            predictor.save(made)
         files.write_atomic(paths.expand(str(path)), made.read_bytes())
 
 
@@ -207,12 +232,21 @@ def load(path: epath.PathLike) -> Predictor:
         local = pathlib.Path(folder) / "predictor.keras"
         local.write_bytes(file.read_bytes())
         try:
-            found = keras.saving.load_model(local, compile=False)
+            with _quiet():
+                found = keras.saving.load_model(local, compile=False)
         except (ValueError, TypeError, KeyError, OSError, InputError, zipfile.BadZipFile) as error:
             raise InputError(f"The file holds no predictor. Received: {path}") from error
     if not isinstance(found, Predictor):
         raise InputError(f"The file holds no predictor. Received: {path}, a {type(found).__name__}")
     return found
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what NumPy 2 says of how Keras copies arrays."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+        yield
 
 
 def check_name(path: epath.PathLike) -> None:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from typing import TYPE_CHECKING
 
 from tfnas.errors import InputError, unknown
 from tfnas.predictor.graphs import NORMS
 
+if TYPE_CHECKING:
+    import numpy as np
+
+# Networks at chance miss the least accuracy by noise: so near, accuracies count as the end of the range.
+NEAR = 0.01
 # What the last layer gives: accuracies by a scaled sigmoid, z-scores, or the probability to be good.
 OUTPUTS = ("sigmoid", "linear", "probability")
 
@@ -70,6 +76,12 @@ class Settings:
                 "learning_rate must be above 0 and weight_decay 0 or more. "
                 f"Received: {self.learning_rate}, {self.weight_decay}"
             )
+
+    def outside(self, accuracies: np.ndarray) -> np.ndarray:
+        """Those of fractions [N] that a sigmoid cannot give, nor nearly; none for another output."""
+        if self.output != "sigmoid":
+            return accuracies[:0]
+        return accuracies[(accuracies < self.low - NEAR) | (accuracies > self.high + NEAR)]
 
     def count_params(self, features: int, extras: int = 0) -> int:
         """Parameters of one predictor of nodes of so many features, and extras behind the mean over the nodes."""

@@ -71,8 +71,10 @@ def train(
     """
     targets = np.asarray(targets, np.float32)
     _check(settings, targets, tasks)
+    if settings.output == "sigmoid":
+        targets = np.clip(targets, settings.low, settings.high)
     predictors, most = len(tasks), max(most, *(len(task.rows) for task in tasks))
-    model, step = _compiled(settings, graphs.features, graphs.extras.shape[1], predictors)
+    model, step = _compiled(settings, graphs.features, graphs.extras.shape[1], predictors, most)
     model.initialize([seeds.derive_seed(task.seed, "weights") for task in tasks])
     _standardise(model, graphs, targets, tasks)
     data = _stacked(settings, graphs, targets, tasks, most)
@@ -107,18 +109,16 @@ def _check(settings: Settings, targets: np.ndarray, tasks: Sequence[Task]) -> No
     learned = targets[np.unique(np.concatenate([task.rows for task in tasks]))]
     if not np.isfinite(learned).all():
         raise InputError(f"Accuracies must be finite numbers. Received: {learned[~np.isfinite(learned)][0]}")
-    low, high = {"sigmoid": (settings.low, settings.high), "probability": (0, 1)}.get(settings.output, (0, 1))
-    outside = learned[(learned < low - 1e-6) | (learned > high + 1e-6)]
-    if settings.output != "linear" and len(outside):
+    if len(outside := settings.outside(learned)):
         raise InputError(
             f"{len(outside)} of {len(learned)} accuracies lie outside the range of the predictor. "
-            f"Received: {outside[0]:.6g}. Allowed: {low:g} to {high:g}, as fractions"
+            f"Received: {outside[0]:.6g}. Allowed: {settings.low:g} to {settings.high:g}, as fractions"
         )
 
 
 @functools.lru_cache(maxsize=8)
-def _compiled(settings: Settings, features: int, extras: int, predictors: int) -> tuple[GCN, Any]:
-    """The model and `_STEPS` steps of its training as one function; shapes that differ are compiled anew."""
+def _compiled(settings: Settings, features: int, extras: int, predictors: int, most: int) -> tuple[GCN, Any]:
+    """The model and `_STEPS` steps of its training as one function, for training sets of up to `most`."""
     model = GCN(settings, features, extras, predictors)
     scale = 100.0 if settings.output == "sigmoid" else 1.0
 

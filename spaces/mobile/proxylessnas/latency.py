@@ -17,18 +17,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from spaces.mobile.proxylessnas import network, strings
-from spaces.mobile.proxylessnas.space import ProxylessNAS
 from spaces.mobile.proxylessnas.strings import CHOICES, KERNELS, OPS, SKIP, ProxylessNet, window
 from tfnas import paths
 from tfnas.errors import InputError
 
 if TYPE_CHECKING:
     from etils import epath
+
+
+class CodeSampler(Protocol):
+    """A space that draws many architectures at once."""
+
+    def sample_codes(self, rng: np.random.Generator, count: int) -> np.ndarray: ...
+
 
 _SIDE = 224
 _AT_ONCE = 200_000
@@ -61,7 +67,7 @@ class LayerLatencies:
         return found
 
     def sample(
-        self, space: ProxylessNAS, rng: np.random.Generator, count: int, low: float, high: float
+        self, space: CodeSampler, rng: np.random.Generator, count: int, low: float, high: float
     ) -> tuple[list[ProxylessNet], np.ndarray]:
         """Different architectures, uniform among those with a latency in a window, by rejection.
 

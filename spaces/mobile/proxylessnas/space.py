@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spaces.base import NetworkConfig, Space
-from spaces.mobile.proxylessnas import network, strings
+from spaces.mobile.proxylessnas import latency, network, strings
+from spaces.mobile.proxylessnas.latency import LayerLatencies
 from spaces.mobile.proxylessnas.strings import CHOICES, KERNELS, OPS, SKIP, ProxylessNet
 from tfnas.errors import InputError
 from tfnas.networks.graph import Graph
@@ -24,6 +25,7 @@ from tfnas.predictor.graphs import Graphs, equal_chains
 
 if TYPE_CHECKING:
     import networkx
+    from etils import epath
 
 
 class ProxylessNAS(Space[ProxylessNet]):
@@ -135,6 +137,10 @@ class ProxylessNAS(Space[ProxylessNet]):
         for first in self.first_kernels:
             for ops in itertools.product(*CHOICES):
                 yield ProxylessNet(ops, first)
+
+    def latencies(self, path: epath.PathLike) -> LayerLatencies:
+        """The published table or the linear model, see :mod:`spaces.mobile.proxylessnas.latency`."""
+        return latency.read(path)
 
     def _choices(self) -> Iterator[tuple[int, tuple]]:
         """(layer, values) of all that have a choice; layer -1 is the kernel of the separable one."""

@@ -65,6 +65,10 @@ class TestStages:
 
 
 class TestPredictions:
+    def test_are_those_of_the_keras_model(self, graphs, two_stages):
+        inputs = [part[None] for part in training.inputs_of(graphs, SMALL.norm)]
+        np.testing.assert_allclose(two_stages.predict_graphs(graphs), two_stages(inputs).numpy().T, atol=1e-6)
+
     @pytest.mark.parametrize("at_once", [1, 7, 120, 8192])
     def test_blocks_change_nothing(self, monkeypatch, graphs, at_once):
         predictor = model.Predictor(make(SMALL, predictors=2))
@@ -89,7 +93,6 @@ class TestPredictions:
         assert two_stages.predict_graphs(cases.graphs(3).take(slice(0, 0))).shape == (0, 2)
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in Keras' own saving
 class TestFiles:
     @pytest.mark.parametrize("stages", [1, 2])
     def test_round_trip(self, tmp_path, graphs, two_stages, stages):
@@ -102,6 +105,7 @@ class TestFiles:
         assert again.regressor.settings == predictor.regressor.settings
         assert (again.classifier is None) == (stages == 1)
 
+    @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # in Keras' own saving
     def test_files_that_hold_none(self, tmp_path):
         (tmp_path / "text.keras").write_text("no model")
         other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])

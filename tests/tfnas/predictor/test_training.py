@@ -130,6 +130,17 @@ def test_bad_accuracies(change, message):
         training.train(SMALL, graphs, change(cases.accuracies(graphs)), [Task(np.arange(40), 0)])
 
 
+def test_chance_is_near_enough_to_the_least_accuracy():
+    graphs = cases.graphs(40)
+    accuracies = cases.accuracies(graphs)
+    found = [
+        training.train(SMALL, graphs, np.where(accuracies < 0.86, least, accuracies), [Task(np.arange(40), 0)])
+        for least in (0.0915, 0.1)
+    ]
+    for one, other in zip(found[0].variables, found[1].variables, strict=True):
+        assert np.array_equal(one.numpy(), other.numpy())
+
+
 def test_nothing_to_learn_from():
     graphs = cases.graphs(4)
     for tasks in ([], [Task(np.arange(0), 0)]):
