@@ -123,6 +123,7 @@ def run_benchmark(module: str, arguments: list[str]) -> None:
         "benchmarks.engine": ["--networks=1", "--jacobian=0", "--memory=0", "--width=4", "--depth=1", "--batch=4"],
         "benchmarks.nngp": ["--networks=0", "--sweep=0", "--output="],
         "benchmarks.mobile": ["--resolution=32", "--rounds=1", "--images=2", "--inferred=2"],
+        "benchmarks.predictor": ["--epochs=1", "--networks=100", "--candidates=50", "--together=1", "--n_train=10"],
         "benchmarks.float32": ["--help"],
         "benchmarks.imagenet": ["--help"],
         "benchmarks.workers": ["--help"],

@@ -65,4 +65,4 @@ def test_golden_forward(arrays, expected):
 
 def test_golden_soft_front(expected):
     case = expected["soft_pareto"]
-    assert soft_front(case["pred_acc"], case["latency"], 6).tolist() == case["selected_J6"]
+    assert soft_front(case["pred_acc"], case["latency"], 6, previous="all").tolist() == case["selected_J6"]
