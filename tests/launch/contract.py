@@ -192,7 +192,7 @@ BAD_INPUT = {
         "--output=OUT --table=nasbench201_digits --accuracy_range=50": "the largest accuracy. Received: 50",
         "--output=OUT --table=nasbench201_digits --accuracy_range=100,50": "Received: 1.0 to 0.5",
         "--output=OUT --table=nasbench201_digits --epochs=-1": "--epochs must be at least 0",
-        "--output=OUT --table=nasbench201_digits --learning_rate=-1": "learning_rate must be above 0",
+        "--output=OUT --table=nasbench201_digits --learning_rate=-1": "learning_rate must be above 0, weight_decay",
         "--output=OUT --table=nasbench201_digits --model=OUT/a.h5": "a.h5",
         "--output=OUT --table=nasbench201_digits --model=OUT/a.keras --predictors=gp": "need the gcn",
         "--output=OUT --table=nasbench201_digits --proxies=synflow": "--proxies needs --scores",

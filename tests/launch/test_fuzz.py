@@ -209,7 +209,7 @@ WORK = {
         ["--latency=column:é\n", "--w=-1"],
     ],
     "predict": [
-        [f"--seed={-(2**63)}", "--predictors=gcn,gcn,forest", "--learning_rate=1e308"],
+        [f"--seed={-(2**63)}", "--predictors=gcn,gcn,forest", "--learning_rate=1"],
         ["--model=~/a 'b' é.keras", "--threshold=90", "--splits=0"],
         ["--threshold=1", "--splits=0"],
         ["--accuracy_range=0,100", "--top_k=210", "--n_train=210"],

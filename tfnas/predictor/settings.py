@@ -71,9 +71,9 @@ class Settings:
             raise InputError(f"The range of accuracies lies in 0 to 1. Received: {self.low} to {self.high}")
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout must be 0 or more and below 1. Received: {self.dropout}")
-        if not (0 < self.learning_rate < float("inf") and 0 <= self.weight_decay < float("inf")):
+        if not (0 < self.learning_rate <= 1 and 0 <= self.weight_decay <= 1):
             raise InputError(
-                "learning_rate must be above 0 and weight_decay 0 or more. "
+                "learning_rate must be above 0, weight_decay 0 or more, neither above 1. "
                 f"Received: {self.learning_rate}, {self.weight_decay}"
             )
 
