@@ -37,6 +37,9 @@ def plain(settings, graphs, targets, task):
     if settings.output == "sigmoid":
         model.offset.assign([[settings.low]])
         model.scale.assign([[settings.high - settings.low]])
+        # It starts at the mean of its training set.
+        share = (own.mean(dtype=np.float64) - settings.low) / (settings.high - settings.low)
+        model.denses[-1].bias.assign([[[np.log(share / (1 - share))]]])
     if settings.output == "linear":
         model.offset.assign([[own.mean(dtype=np.float64)]])
         model.scale.assign([[own.std(dtype=np.float64)]])
