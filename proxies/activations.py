@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from proxies.base import proxy
+from tfnas.networks.activations import RECTIFIERS
 
 if TYPE_CHECKING:
     from proxies.passes import Passes
@@ -22,7 +23,8 @@ _REGION_SHAPE = (4, 4)
 def naswot(passes: Passes) -> float:
     """Log |det K|, K_ij the number of ReLU units that agree on images i and j (Mellor et al., ICML 2021).
 
-    -inf where two images share all codes.
+    Units of ReLU6 count too, on where they are above 0; the reference sees those of ReLU alone. -inf
+    where two images share all codes.
     """
     codes = passes.forward().codes
     return np.nan if codes is None else np.linalg.slogdet(codes)[1]
@@ -95,7 +97,9 @@ def count_patterns(passes: Passes, weights: dict[str, np.ndarray], images: np.nd
     bits = np.left_shift(np.uint64(1), np.arange(len(images), dtype=np.uint64))
     patterns: list[np.ndarray] = []
     relus = {
-        node.name for node in graph.nodes if node.op == "activation" and node["kind"] == "relu" and len(node.shape) == 3
+        node.name
+        for node in graph.nodes
+        if node.op == "activation" and node["kind"] in RECTIFIERS and len(node.shape) == 3
     }
 
     def note(name: str, value: object) -> None:

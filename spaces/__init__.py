@@ -12,6 +12,7 @@ from spaces import importers
 from spaces.base import Architecture, NetworkConfig, Sizes, Space
 from spaces.mobile.mnas import accel
 from spaces.mobile.mnas.space import Mnas
+from spaces.mobile.proxylessnas.space import ProxylessNAS
 from spaces.nasbench101 import published as nasbench101_published
 from spaces.nasbench101.space import NASBench101
 from spaces.nasbench201.size import NASBench201Size
@@ -35,6 +36,7 @@ register(Mnas())
 register(NASBench101())
 register(NASBench201())
 register(NASBench201Size())
+register(ProxylessNAS())
 
 for _importer in (importers.COLUMNS, *accel.IMPORTERS, *nasbench101_published.IMPORTERS):
     importers.register(_importer)

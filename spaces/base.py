@@ -17,12 +17,14 @@ from tfnas.errors import InputError, unknown
 from tfnas.networks import flops
 from tfnas.networks.builder import MOST_LAYERS
 from tfnas.networks.graph import Graph
+from tfnas.predictor.graphs import Graphs, of_graphs
 from tfnas.progress import Progress
 
 if TYPE_CHECKING:
     import keras
     import networkx
     import pandas as pd
+    from etils import epath
 
 
 @functools.total_ordering
@@ -117,6 +119,7 @@ class Space(abc.ABC, Generic[ArchitectureT]):
         any_stages: whether networks of another number of stages than the published exist.
         min_width: the least width with which all architectures have a network.
         merges_isomorphic: whether the benchmark trained one network for all architectures of one canonical form.
+        operations: all that nodes of `graph` can be, for predictors.
     """
 
     name: ClassVar[str]
@@ -127,6 +130,7 @@ class Space(abc.ABC, Generic[ArchitectureT]):
     any_stages: ClassVar[bool] = False
     min_width: ClassVar[int] = 1
     merges_isomorphic: ClassVar[bool] = False
+    operations: ClassVar[tuple[str, ...]] = ()
 
     @abc.abstractmethod
     def sample(self, rng: np.random.Generator) -> ArchitectureT:
@@ -164,6 +168,30 @@ class Space(abc.ABC, Generic[ArchitectureT]):
     def encode(self, arch: ArchitectureT) -> np.ndarray:
         """The architecture as a float32 vector [d], one d for the whole space."""
 
+    def features(self, archs: Sequence[ArchitectureT | str]) -> Graphs:
+        """Architectures as arrays for predictors, each node with as many features in the whole space.
+
+        The nodes of `graph`, one-hot over `operations`, unless a space has a faster or a fuller way.
+
+        Raises:
+            InputError: the space tells no operations, or as `parse`.
+        """
+        if not self.operations:
+            raise InputError(f"Architectures of this space have no features for predictors. Received: {self.name!r}")
+        return of_graphs([self.graph(arch) for arch in self.parsed(archs)], self.operations)
+
+    def features_of_all(self) -> Graphs:
+        """Those of all architectures, in the order of `enumerate`; only for spaces that memory holds."""
+        return self.features(list(self.enumerate()))
+
+    def parsed(self, archs: Sequence[ArchitectureT | str]) -> list[ArchitectureT]:
+        """Architectures of which some may be strings.
+
+        Raises:
+            InputError: as `parse`.
+        """
+        return [self.parse(arch) if isinstance(arch, str) else arch for arch in archs]
+
     @abc.abstractmethod
     def enumerate(self) -> Iterator[ArchitectureT]:
         """All architectures, in the order of the benchmark's index."""
@@ -179,6 +207,14 @@ class Space(abc.ABC, Generic[ArchitectureT]):
             InputError: the space defines none.
         """
         raise InputError(f"Residual connections are not defined in this space. Received: space {self.name!r}")
+
+    def latencies(self, path: epath.PathLike) -> Any:
+        """Latencies by layer of a file, with `of(archs)` and `sample(space, rng, count, low, high)`.
+
+        Raises:
+            InputError: none are published for the space, or the file is another.
+        """
+        raise InputError(f"No latencies by layer are published for this space. Received: {self.name!r}, {path}")
 
     def sample_distinct(self, rng: np.random.Generator, count: int) -> list[ArchitectureT]:
         """`count` different architectures, each drawn by `sample_uniform` until it is new.

@@ -8,6 +8,7 @@ from typing import ClassVar
 import proxies
 from launch import app
 from launch.flags.networks import MOST_REPEATS, Networks, check_least, check_most
+from launch.flags.predicting import is_predictor
 from proxies.options import DTYPES, NTK_LOGITS
 from tfnas.errors import InputError, unknown
 from tfnas.networks.modes import PARAMETER_SETS
@@ -24,7 +25,9 @@ class Scoring(Networks):
 
     split: str = app.flag("train", "split of the data set, in the notation of TFDS")
     proxies: tuple[str, ...] = app.flag(
-        ("all",), "names of proxies, separated by commas, or all that look at one untrained network"
+        ("all",),
+        "names of proxies, separated by commas, or all that look at one untrained network; predictor:FILE for a "
+        "predictor of launch.predict",
     )
     batch_size: int = app.flag(64, "images in the batch")
     repeats: int = app.flag(1, "independent initialisations of each architecture")
@@ -78,7 +81,7 @@ class Scoring(Networks):
         every = [name for kind in SUBJECTS for name in proxies.names(kind)]
         if not self.proxies:
             raise InputError(f"--proxies is empty. Allowed: all, {', '.join(every)}")
-        wanted = set(alone if "all" in self.proxies else ()) | (set(self.proxies) - {"all"})
+        wanted = set(alone if "all" in self.proxies else ()) | (set(self.proxies) - {"all", *self.predictors()})
         for name in sorted(wanted - set(every)):
             if name in proxies.names(None):
                 raise InputError(
@@ -89,6 +92,10 @@ class Scoring(Networks):
         if subject == "network" and wanted & set(alone):
             wanted |= set(proxies.SIZES)
         return [name for name in proxies.names(subject) if name in wanted]
+
+    def predictors(self) -> list[str]:
+        """Those of the proxies that are predictors in files, "predictor:FILE", each once."""
+        return list(dict.fromkeys(filter(is_predictor, self.proxies)))
 
     def images(self, name: str) -> int:
         """Images of the batch that a proxy takes."""

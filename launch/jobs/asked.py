@@ -7,9 +7,11 @@ import dataclasses
 import proxies
 from launch.flags.inference import Inference, Sizes
 from launch.flags.networks import Networks
+from launch.flags.predicting import Predicting, is_predictor
 from launch.flags.scoring import Scoring
 from launch.jobs.base import Job, narrow
 from launch.jobs.inference import InferenceJob
+from launch.jobs.predictors import PredictorJob
 from launch.jobs.scores import ScoreJob
 
 
@@ -28,11 +30,13 @@ def jobs(scoring: Scoring, sizes: Sizes) -> list[Job]:
         found.append(ScoreJob(scoring))
     shared = dataclasses.asdict(narrow(scoring, Networks)) | dataclasses.asdict(sizes)
     shared["dtype"] = scoring.dtype
+    networks = dataclasses.asdict(narrow(scoring, Networks))
+    found += [PredictorJob(Predicting(proxy=name, **networks)) for name in scoring.predictors()]
     return found + [InferenceJob(Inference(kernel=name, **shared)) for name in scoring.names("ensemble")]
 
 
 def record_names(proxy: str, sizes: Sizes) -> list[str]:
     """What records call the scores of a proxy: of one of an ensemble there is one for each combination of sizes."""
-    if proxies.get(proxy).subject != "ensemble":
+    if is_predictor(proxy) or proxies.get(proxy).subject != "ensemble":
         return [proxy]
     return ["_".join(map(str, (proxy, *combination))) for combination in sizes.combinations()]

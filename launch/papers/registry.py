@@ -7,9 +7,10 @@ from launch.papers.facts import facts
 from launch.papers.gradsign.experiments import EXPERIMENTS as GRADSIGN
 from launch.papers.lga.experiments import EXPERIMENTS as LGA
 from launch.papers.nngp.experiments import EXPERIMENTS as NNGP
+from launch.papers.predictor.experiments import EXPERIMENTS as PREDICTOR
 from tfnas.errors import InputError, unknown
 
-EXPERIMENTS: dict[str, Experiment] = {entry.id: entry for entry in (*NNGP, *GRADSIGN, *LGA)}
+EXPERIMENTS: dict[str, Experiment] = {entry.id: entry for entry in (*NNGP, *GRADSIGN, *LGA, *PREDICTOR)}
 
 
 def get(name: str) -> Experiment:

@@ -4,9 +4,9 @@ Sources: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks
 residual (MBConv); Howard et al., "MobileNets" (2017), for the depthwise-separable convolution; Hu et al.,
 "Squeeze-and-Excitation Networks" (CVPR 2018), here with the squeezed width given by the block's caller.
 
-Every convolution has TensorFlow's 'same' padding and, but for those of squeeze-and-excitation, no bias and batch
-normalisation (BN) behind it. Each function takes the builder, the name in front of its nodes, the node to read and the
-style, and returns the name of its last node.
+Every convolution has TensorFlow's 'same' padding, or that of PyTorch's networks where the style says so, and, but for
+those of squeeze-and-excitation, no bias and batch normalisation (BN) behind it. Each function takes the builder, the
+name in front of its nodes, the node to read and the style, and returns the name of its last node.
 """
 
 from __future__ import annotations
@@ -27,11 +27,14 @@ class Style:
         activation: one of `tfnas.networks.activations.ACTIVATIONS`; mobile networks use relu, relu6, swish, hard_swish.
         bn_momentum: kept share of the old moving statistics (the Keras convention).
         bn_epsilon: added to the variance.
+        symmetric: pad half a window on all four sides, as PyTorch's networks do; 'same' pads even maps at stride 2
+            below and to the right more than above and to the left.
     """
 
     activation: str
     bn_momentum: float
     bn_epsilon: float
+    symmetric: bool = False
 
 
 def conv_bn(
@@ -46,13 +49,15 @@ def conv_bn(
     activate: bool = True,
 ) -> str:
     """Convolution, BN and, unless it is to stay linear, the activation."""
-    x = b.conv(f"{name}.conv", x, filters, kernel, strides=strides)
+    x, padding = _padded(b, name, x, style, kernel, strides)
+    x = b.conv(f"{name}.conv", x, filters, kernel, strides=strides, padding=padding)
     return _bn(b, name, x, style, activate)
 
 
 def depthwise_bn(b: GraphBuilder, name: str, x: str, style: Style, *, kernel: int, strides: int = 1) -> str:
     """Depthwise convolution, BN, activation."""
-    x = b.depthwise_conv(f"{name}.conv", x, kernel, strides=strides)
+    x, padding = _padded(b, name, x, style, kernel, strides)
+    x = b.depthwise_conv(f"{name}.conv", x, kernel, strides=strides, padding=padding)
     return _bn(b, name, x, style, activate=True)
 
 
@@ -145,6 +150,23 @@ def skip(b: GraphBuilder, name: str, x: str, y: str, kind: str, *, strides: int 
     if kind == "pool":
         x = b.avg_pool(f"{name}.pool", x, 3, strides=strides, padding="same")
     return b.add(f"{name}.add", [y, x])
+
+
+def round_filters(filters: int, multiplier: float) -> int:
+    """Channels times a multiplier, to the nearest multiple of 8, but never down by more than a tenth.
+
+    As the published code does for any multiplier, 1 included; without one it takes channels as they are.
+    """
+    scaled = filters * multiplier
+    rounded = max(8, int(scaled + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * scaled else rounded
+
+
+def _padded(b: GraphBuilder, name: str, x: str, style: Style, kernel: int, strides: int) -> tuple[str, str]:
+    """What a convolution reads, and how it pads that itself."""
+    if not style.symmetric or strides == 1 or kernel == 1:
+        return x, "same"
+    return b.pad(f"{name}.pad", x, (kernel // 2,) * 4), "valid"
 
 
 def _bn(b: GraphBuilder, name: str, x: str, style: Style, activate: bool) -> str:

@@ -45,6 +45,12 @@ def decode(code: int) -> tuple[int, int, int]:
     return *divmod(graph, _EDGE_SETS), labels
 
 
+def decode_all(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As :func:`decode`, of many codes [N] int64."""
+    graphs, labels = np.divmod(codes, _LABELINGS)
+    return *np.divmod(graphs, _EDGE_SETS), labels
+
+
 def digits(labels: int, count: int) -> list[int]:
     """Labels of `count` interior vertices."""
     return [labels // LABELS**place % LABELS for place in reversed(range(count))]

@@ -23,6 +23,7 @@ from spaces.nasbench101.cells import OPS, Cell
 from spaces.nasbench101.enumeration import MAX_EDGES, MAX_VERTICES
 from tfnas.errors import InputError
 from tfnas.networks.graph import Graph
+from tfnas.predictor.graphs import Graphs
 
 if TYPE_CHECKING:
     import networkx
@@ -48,6 +49,7 @@ class NASBench101(Space[Cell]):
     any_stages = True
     min_width = MAX_EDGES // 2  # vertices that may share the output's channels: each costs two edges
     merges_isomorphic = True
+    operations = ("input", cells.CONV1X1, cells.CONV3X3, cells.MAXPOOL3X3, "output")
 
     def sample(self, rng: np.random.Generator) -> Cell:
         """The benchmark's random_spec: fair bits and uniform labels on 7 vertices until the cell is valid.
@@ -143,6 +145,14 @@ class NASBench101(Space[Cell]):
             labels[i, OPS.index(op)] = 1
         return np.concatenate([full[np.triu_indices(MAX_VERTICES, 1)], labels.ravel()])
 
+    def features(self, archs: Sequence[Cell | str]) -> Graphs:
+        """The vertices of the pruned cell, one-hot over input, conv1x1, conv3x3, maxpool3x3, output: [N, 7, 5]."""
+        codes = [cells.to_code(arch) for arch in self.parsed(archs)]
+        return _features(np.array(codes, np.int64))
+
+    def features_of_all(self) -> Graphs:
+        return _features(enumeration.codes().astype(np.int64))
+
     def residual_connections(self, arch: Cell) -> int:
         """Edges of the pruned cell that pass over a vertex: entries of its matrix beyond the first diagonal.
 
@@ -180,3 +190,26 @@ class NASBench101(Space[Cell]):
 
     def _sizes(self, arch: Cell, config: NetworkConfig) -> Sizes:
         return sizes.cell_sizes(arch, config)
+
+
+# Of the labels 0, 1, 2, in the order in which the paper of Neural Predictor lists operations.
+_PLACES = np.array([2, 1, 3])
+
+
+def _features(codes: np.ndarray) -> Graphs:
+    """Of cells as `enumeration` encodes them: [N]."""
+    counts, edge_bits, labels = enumeration.decode_all(codes)
+    rows = np.arange(len(codes))
+    nodes = np.zeros((len(codes), MAX_VERTICES, len(OPS) + 2), np.uint8)
+    nodes[:, 0, 0] = 1
+    nodes[rows, counts - 1, -1] = 1
+    for vertex in range(1, MAX_VERTICES - 1):
+        there = vertex < counts - 1
+        # The first vertex is the most significant digit of those that there are.
+        digits = labels // enumeration.LABELS ** np.maximum(counts - 2 - vertex, 0) % enumeration.LABELS
+        nodes[rows[there], vertex, _PLACES[digits[there]]] = 1
+    edges = np.zeros((len(codes), MAX_VERTICES, MAX_VERTICES), bool)
+    for target in range(MAX_VERTICES):
+        for source in range(target):
+            edges[:, source, target] = edge_bits >> source + target * (target - 1) // 2 & 1
+    return Graphs(nodes, edges, counts.astype(np.int32))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ from spaces.base import Architecture, NetworkConfig, Space
 from spaces.nasbench201 import network
 from tfnas.errors import InputError
 from tfnas.networks.graph import Graph
+from tfnas.predictor.graphs import Graphs, equal_chains
 
 if TYPE_CHECKING:
     import networkx
@@ -54,6 +55,7 @@ class NASBench201Size(Space[Widths]):
     flavours = ("tiny",)
     size = len(WIDTHS) ** len(_BLOCKS)
     min_width = 0
+    operations = ("input", *(f"{block}_{width}" for block in ("cell", "reduction") for width in WIDTHS), "output")
 
     def sample(self, rng: np.random.Generator) -> Widths:
         return Widths(tuple(WIDTHS[i] for i in rng.integers(len(WIDTHS), size=len(_BLOCKS))))
@@ -102,6 +104,15 @@ class NASBench201Size(Space[Widths]):
         """One-hot widths, block after block: [40]."""
         rows = [WIDTHS.index(width) for width in arch.widths]
         return np.eye(len(WIDTHS), dtype=np.float32)[rows].ravel()
+
+    def features(self, archs: Sequence[Widths | str]) -> Graphs:
+        """The chain of `graph`, one-hot over input, a cell's and a reduction's eight widths, output: [N, 7, 18]."""
+        rows = np.array([[WIDTHS.index(width) for width in arch.widths] for arch in self.parsed(archs)], int)
+        kinds = np.array([len(WIDTHS) * (block == "reduction") for block in _BLOCKS])
+        nodes = np.zeros((len(rows), len(_BLOCKS) + 2, len(self.operations)), np.uint8)
+        nodes[:, 0, 0] = nodes[:, -1, -1] = 1
+        nodes[:, 1:-1, 1:-1] = np.eye(2 * len(WIDTHS), dtype=np.uint8)[rows.reshape(-1, len(_BLOCKS)) + kinds]
+        return equal_chains(nodes)
 
     def enumerate(self) -> Iterator[Widths]:
         return map(Widths, itertools.product(WIDTHS, repeat=len(_BLOCKS)))

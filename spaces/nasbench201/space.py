@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.resources
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +23,7 @@ from spaces.nasbench201 import network
 from tfnas.errors import InputError
 from tfnas.networks import flops
 from tfnas.networks.graph import Graph
+from tfnas.predictor.graphs import Graphs
 
 if TYPE_CHECKING:
     import networkx
@@ -60,6 +61,7 @@ class NASBench201(Space[Cell]):
     )
     flavours = network.FLAVOURS
     size = len(OPS) ** len(EDGES)
+    operations = ("input", *OPS, "output")
 
     def sample(self, rng: np.random.Generator) -> Cell:
         return Cell(tuple(OPS[i] for i in rng.integers(len(OPS), size=len(EDGES))))
@@ -125,6 +127,15 @@ class NASBench201(Space[Cell]):
     def residual_connections(self, arch: Cell) -> int:
         """Skip connections."""
         return arch.ops.count("skip_connect")
+
+    def features(self, archs: Sequence[Cell | str]) -> Graphs:
+        """The nodes of `graph`, one-hot over input, the five operations, output: [N, 8, 7]."""
+        codes = np.array([[OPS.index(op) for op in arch.ops] for arch in self.parsed(archs)], np.uint8)
+        return _features(codes.reshape(-1, len(EDGES)))
+
+    def features_of_all(self) -> Graphs:
+        places = len(OPS) ** np.arange(len(EDGES))[::-1]
+        return _features(_order()[:, None] // places % len(OPS))
 
     def enumerate(self) -> Iterator[Cell]:
         return (self.at(index) for index in range(self.size))
@@ -193,6 +204,20 @@ def unique_string(arch: Cell, consider_zero: bool | None = True) -> str:
                 terms.append(f"({source})@{op}")
         states.append("+".join(sorted(terms)))
     return states[-1]
+
+
+def _features(codes: np.ndarray) -> Graphs:
+    """Of operations as indices in `OPS`: [N, 6]."""
+    nodes = np.zeros((len(codes), len(EDGES) + 2, len(OPS) + 2), np.uint8)
+    nodes[:, 0, 0] = nodes[:, -1, -1] = 1
+    nodes[:, 1:-1, 1:-1] = np.eye(len(OPS), dtype=np.uint8)[codes]
+    edges = np.zeros((len(EDGES) + 2,) * 2, bool)
+    for node, (source, target) in enumerate(EDGES, start=1):
+        edges[0, node] = source == 0
+        edges[node, -1] = target == _NODES[-1]
+        edges[node, 1:-1] = [start == target for start, _ in EDGES]
+    count = len(codes)
+    return Graphs(nodes, np.broadcast_to(edges, (count, *edges.shape)), np.full(count, len(edges), np.int32))
 
 
 def _replace(arch: Cell, edge: int, op: str) -> Cell:

@@ -38,6 +38,7 @@ _DEFAULTS = {
     "launch.train": ("--width=4", "--depth=1", "--train_split=train[:256]", "--crop=0"),
     "launch.mnas": ("--width=8", "--batch_size=32", "--train_split=train[:256]", "--n_train=10", "--n_val=20"),
     "launch.correlate": ("--bootstrap=20",),
+    "launch.predict": ("--splits=0", "--width=4"),
     "launch.prepare": (),
     "launch.reproduce": (),
 }

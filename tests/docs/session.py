@@ -20,7 +20,7 @@ from tests.launch.papers.cases import fake_workers
 from tfnas import paths
 from tfnas.runs import sources
 
-LAUNCHERS = ("correlate", "mnas", "nngp", "prepare", "reproduce", "score", "train")
+LAUNCHERS = ("correlate", "mnas", "nngp", "predict", "prepare", "reproduce", "score", "train")
 
 
 class Session:
@@ -129,6 +129,7 @@ def run_benchmark(module: str, arguments: list[str]) -> None:
             *("--batch=4", "--pixels=8"),
         ],
         "benchmarks.mobile": ["--resolution=32", "--rounds=1", "--images=2", "--inferred=2"],
+        "benchmarks.predictor": ["--epochs=1", "--networks=100", "--candidates=50", "--together=1", "--n_train=10"],
         "benchmarks.float32": ["--help"],
         "benchmarks.imagenet": ["--help"],
         "benchmarks.workers": ["--help"],

@@ -209,6 +209,14 @@ WORK = {
         ["--target=0"],
         ["--latency=column:é\n", "--w=-1"],
     ],
+    "predict": [
+        [f"--seed={-(2**63)}", "--predictors=gcn,gcn,forest", "--learning_rate=1"],
+        ["--model=~/a 'b' é.keras", "--threshold=90", "--splits=0"],
+        ["--threshold=1", "--splits=0"],
+        ["--accuracy_range=0,100", "--top_k=210", "--n_train=210"],
+        ["--form=reference", "--norm=sym", "--learning_rate=1e-320", "--n_train=1", "--splits=0"],
+        ["--scores=."],
+    ],
     "reproduce": [
         [f"--seed={-(2**63)}"],
         ["--datasets=digits,digits"],

@@ -51,6 +51,8 @@ def _mnas(*blocks: str) -> str:
     return "|".join([*blocks, *_BLOCKS[len(blocks) :]])
 
 
+_PROXYLESS = "k3e3:k3e3:skip:k3e6|k5e6:skip:skip:skip|k7e3:k3e3:k3e3:k3e3|k3e3:skip:k3e3:skip|k3e3:k3e3:k7e6:skip|k3e3"
+
 _CASES = {
     "mnas": _Case(
         {"width": 8},
@@ -123,6 +125,19 @@ _CASES = {
             "8:8:8:8:x": "'x'",
         },
         residual=False,
+    ),
+    "proxylessnas": _Case(
+        {"width": 8},
+        {
+            "": "the first layer is k3e1, k5e1, k7e1, not ''",
+            "k3e3|" + _PROXYLESS: "not 'k3e3'",
+            "k3e1": "0 blocks instead of 6",
+            "k3e1|" + _PROXYLESS + "|k3e3": "7 blocks instead of 6",
+            "k3e1|k3e3|" + _PROXYLESS[20:]: "block 1 has 1 layers instead of 4",
+            "k3e1|" + _PROXYLESS + ":skip": "block 6 has 2 layers instead of 1",
+            "k3e1|" + _PROXYLESS.replace("k5e6", "k5e4"): "block 2 has 'k5e4', which is no operation",
+            "k3e1|" + _PROXYLESS[:-4] + "skip": "the first layer of block 6 cannot be left out",
+        },
     ),
 }
 _IMAGE = {"classes": 3, "input_shape": (8, 8, 1)}
@@ -252,6 +267,44 @@ class TestViews:
         assert {(code.dtype, code.shape) for code in codes} == {(np.dtype(np.float32), codes[0].shape)}
         assert codes[0].ndim == 1
         assert len({code.tobytes() for code in codes}) == len(samples)
+
+    def test_features(self, space, samples):
+        """The same whether of many or of one, of strings or architectures, and no two alike."""
+        found = space.features(samples)
+        assert len(found) == len(samples)
+        rows = [found.take([i]) for i in range(len(samples))]
+        for row, arch in zip(rows, samples, strict=True):
+            alone = space.features([str(arch)])
+            count = int(row.counts[0])
+            assert alone.features == found.features
+            assert alone.counts.tolist() == [count]
+            assert np.array_equal(alone.nodes[0, :count], row.nodes[0, :count])
+            assert np.array_equal(alone.edges[0, :count, :count], row.edges[0, :count, :count])
+            assert not row.nodes[0, count:].any()
+            assert not row.edges[0, count:].any()
+            assert not row.edges[0, :, count:].any()
+        assert len({row.nodes.tobytes() + row.edges.tobytes() for row in rows}) == len(samples)
+
+    def test_features_are_those_of_the_graph(self, space, samples):
+        if not space.operations:
+            pytest.skip("features of its own")
+        plain, fast = Space.features(space, samples), space.features(samples)
+        most = plain.nodes.shape[1]
+        assert np.array_equal(fast.counts, plain.counts)
+        assert np.array_equal(fast.nodes[:, :most], plain.nodes)
+        assert np.array_equal(fast.edges[:, :most, :most], plain.edges)
+
+    def test_features_of_all(self, space):
+        if space.size > 1_000_000:
+            pytest.skip("too many")
+        found = space.features_of_all()
+        assert len(found) == space.size
+        first = list(itertools.islice(space.enumerate(), 300))
+        rows = np.random.default_rng(0).integers(space.size, size=100)
+        for places, archs in ((np.arange(300), first), (rows, [space.at(int(row)) for row in rows])):
+            part, alone = found.take(places), space.features(archs)
+            for name in ("nodes", "edges", "counts"):
+                assert np.array_equal(getattr(part, name), getattr(alone, name)), name
 
     def test_residual_connections(self, name, space, samples):
         if not _CASES[name].residual:

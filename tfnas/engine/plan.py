@@ -12,6 +12,7 @@ import functools
 import math
 from typing import Any
 
+from tfnas.networks.activations import RECTIFIERS
 from tfnas.networks.graph import WEIGHT_OPS, Graph, Node, Shape
 
 
@@ -39,7 +40,7 @@ class Layer:
 
     @property
     def is_relu(self) -> bool:
-        return self.op == "activation" and self["kind"] == "relu"
+        return self.op == "activation" and self["kind"] in RECTIFIERS
 
 
 Layers = tuple[Layer, ...]

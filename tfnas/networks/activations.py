@@ -34,6 +34,10 @@ class Activation:
         return (self.formula or self.keras_function)(x)
 
 
+# Units of these are on or off: above 0 or at 0.
+RECTIFIERS = frozenset({"relu", "relu6"})
+
+
 def _swish(x: Tensor) -> Tensor:
     """TensorFlow's own swish has a custom gradient, which cannot be differentiated again."""
     import tensorflow as tf

@@ -83,6 +83,11 @@ def _mnas(rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> 
     return _normal(rng, shape, math.sqrt(2 / (math.prod(shape[:2]) * shape[-1])))
 
 
+def _proxylessnas(rng: np.random.Generator, shape: Shape, fan_in: int, fan_out: int) -> np.ndarray:
+    draw = _torch if len(shape) == 2 else _kaiming_normal_fan_out
+    return draw(rng, shape, fan_in, fan_out)
+
+
 _KERNELS: dict[str, _Draw] = {
     "torch": _torch,
     "kaiming_normal": _kaiming_normal,
@@ -92,6 +97,7 @@ _KERNELS: dict[str, _Draw] = {
     "lecun": _lecun,
     "tensorflow": _tensorflow,
     "mnas": _mnas,
+    "proxylessnas": _proxylessnas,
 }
 SCHEMES = tuple(_KERNELS)
 
@@ -113,6 +119,7 @@ def initialize(graph: Graph, scheme: str = "torch", seed: int = 0) -> dict[str, 
             lecun: N(0, 1 / fan_in) cut off at two standard deviations, TensorFlow's variance scaling default.
             mnas: as MnasNet: N(0, 2 / (kh * kw * C_out)) for convolutions, N(0, 2 / (kh * kw * multiplier)) for
                 depthwise ones, U(+-1 / sqrt(units)) for dense kernels.
+            proxylessnas: as ProxylessNAS: kaiming_normal_fan_out for convolutions, torch for dense kernels.
             tensorflow: as NAS-Bench-101: lecun for convolutions, U(+-sqrt(6 / (fan_in + fan_out))) for dense kernels.
         seed: of the one random stream; the same graph, scheme and seed give the same arrays.
 

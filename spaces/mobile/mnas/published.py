@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from spaces.mobile.blocks import round_filters
 from spaces.mobile.mnas.network import STEM
-from spaces.mobile.mnas.strings import MnasNet, parse, parse_block, round_filters
+from spaces.mobile.mnas.strings import MnasNet, parse, parse_block
 from tfnas.errors import InputError, unknown
 
 BLOCKS = {

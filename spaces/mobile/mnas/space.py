@@ -38,6 +38,7 @@ from spaces.mobile.mnas import network, strings
 from spaces.mobile.mnas.strings import BLOCKS, Block, MnasNet
 from tfnas.errors import InputError
 from tfnas.networks.graph import Graph
+from tfnas.predictor.graphs import Graphs, of_chains
 
 if TYPE_CHECKING:
     import networkx
@@ -175,6 +176,14 @@ class Mnas(Space[MnasNet]):
         ]
         return np.array(rows, np.float32).ravel()
 
+    def features(self, archs: Sequence[MnasNet | str]) -> Graphs:
+        """The chain of the layers as they are built, nine numbers near 1 for each: [N, V, 9].
+
+        Whether it is a regular convolution, expansion / 6, kernel / 5, whether it squeezes, whether the identity
+        passes, whether a pooling passes, stride - 1, and its channels before and after over 320.
+        """
+        return of_chains([_layer_features(arch) for arch in self.parsed(archs)])
+
     def residual_connections(self, arch: MnasNet) -> int:
         """Layers that their input passes by unchanged."""
         return sum(layer.skip == "identity" for layer in arch.unrolled())
@@ -204,6 +213,24 @@ def _base_blocks() -> Iterator[Block]:
 
 
 _MOBILENET_V2 = tuple(_base_blocks())
+
+
+def _layer_features(arch: MnasNet) -> np.ndarray:
+    rows = [
+        (
+            layer.operation == "conv",
+            layer.expansion / 6,
+            layer.kernel / 5,
+            layer.squeezed > 0,
+            layer.skip == "identity",
+            layer.skip == "pool",
+            layer.strides - 1,
+            layer.inputs / 320,
+            layer.outputs / 320,
+        )
+        for layer in arch.unrolled()
+    ]
+    return np.array(rows, np.float32)
 
 
 def _values(name: str, *values: Any) -> tuple[dict[str, Any], ...]:

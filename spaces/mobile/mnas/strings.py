@@ -20,7 +20,7 @@ import re
 from collections.abc import Sequence
 
 from spaces.base import Architecture
-from spaces.mobile.blocks import skipped
+from spaces.mobile.blocks import round_filters, skipped
 from tfnas.errors import InputError
 
 BLOCKS = 7
@@ -114,7 +114,7 @@ class Block:
         ]
 
     def scaled(self, multiplier: float) -> Block:
-        """The block with its channels rounded as :func:`round_filters` does."""
+        """The block with its channels rounded as :func:`spaces.mobile.blocks.round_filters` does."""
         inputs, outputs = (round_filters(filters, multiplier) for filters in (self.inputs, self.outputs))
         return dataclasses.replace(self, inputs=inputs, outputs=outputs)
 
@@ -133,18 +133,8 @@ class MnasNet(Architecture):
         return [layer for block in self.blocks for layer in block.unrolled()]
 
     def scaled(self, multiplier: float) -> MnasNet:
-        """The architecture with all channels rounded as :func:`round_filters` does."""
+        """The architecture with all channels rounded as :func:`spaces.mobile.blocks.round_filters` does."""
         return MnasNet(tuple(block.scaled(multiplier) for block in self.blocks))
-
-
-def round_filters(filters: int, multiplier: float) -> int:
-    """Channels times a multiplier, to the nearest multiple of 8, but never down by more than a tenth.
-
-    As the published code does for any multiplier, 1 included; without one it takes channels as they are.
-    """
-    scaled = filters * multiplier
-    rounded = max(8, int(scaled + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * scaled else rounded
 
 
 def linked(blocks: Sequence[Block]) -> MnasNet:

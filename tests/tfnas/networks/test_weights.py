@@ -30,6 +30,7 @@ _VARIANCES = {
     "lecun": lambda fan_in, fan_out: 1 / fan_in,
     "tensorflow": lambda fan_in, fan_out: 1 / fan_in,  # of convolutions
     "mnas": lambda fan_in, fan_out: 2 / fan_out,  # of convolutions that are not depthwise
+    "proxylessnas": lambda fan_in, fan_out: 2 / fan_out,  # of convolutions
 }
 _TRUNCATED = stats.truncnorm(-2, 2)
 
@@ -44,6 +45,8 @@ def _law(scheme, layer):
         return stats.uniform(-1 / np.sqrt(60), 2 / np.sqrt(60))
     if scheme == "mnas" and layer == "depthwise":
         return stats.norm(scale=np.sqrt(2 / 49))
+    if scheme == "proxylessnas" and layer == "dense":
+        return _law("torch", layer)
     if scheme == "torch":
         return stats.uniform(-np.sqrt(3) * scale, 2 * np.sqrt(3) * scale)
     if scheme in ("lecun", "tensorflow"):

@@ -1,0 +1,273 @@
+"""Searches by a predictor, repeated: what a table knows is drawn, learned from, predicted and validated."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfnas import seeds
+from tfnas.errors import InputError
+from tfnas.predictor.graphs import Graphs
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from etils import epath
+
+    from spaces.base import Space
+    from tfnas.predictor.model import Predictor
+    from tfnas.predictor.settings import Settings
+
+# Predictors that train and predict side by side.
+TOGETHER = 8
+RANDOM, ORACLE, GCN = "random", "oracle", "gcn"
+
+
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """What a table knows.
+
+    Attributes:
+        space: of its architectures.
+        archs: their strings: N.
+        graphs: the same as arrays, with scores as extras if there are any.
+        accuracies: to learn from and to validate by, fractions [N].
+        tests: to report, fractions [N].
+        target: name of the accuracies.
+    """
+
+    space: Space
+    archs: list[str]
+    graphs: Graphs
+    accuracies: np.ndarray
+    tests: np.ndarray
+    target: str
+
+    def flat(self, rows: np.ndarray | slice) -> np.ndarray:
+        """Flat encodings with extras behind, for baselines: [n, d]."""
+        places = np.arange(len(self.archs))[rows]
+        codes = np.stack([self.space.encode(self.space.parse(self.archs[place])) for place in places])
+        return np.hstack([codes, self.graphs.extras[places]])
+
+
+def read_table(path: epath.PathLike, target: str, test_target: str, space_name: str) -> Known:
+    """What a table knows; rows without an accuracy are left out.
+
+    Args:
+        path: file, or name of an embedded table.
+        target: column of accuracies; "" where only one can be meant.
+        test_target: column to report; "" for the same.
+        space_name: of its architectures; "" for the one that the table names, or that has them all.
+
+    Raises:
+        InputError: no such table or column, no accuracies, several units, an architecture with several accuracies or of
+            another space.
+    """
+    import spaces
+    from tfnas import evidence
+    from tfnas.evidence import units
+
+    frame = evidence.load_truth(path, target=target)
+    target = frame.attrs["target"]
+    tested = test_target or target
+    if tested != target:
+        tests = evidence.load_truth(path, target=tested)[tested]
+        if len(tests) == len(frame):
+            frame = frame.assign(**{tested: tests})
+    recorded = units.recorded(path)
+    values = [units.percent(frame[name], recorded.get(name, ""), f"{name} of {path}") for name in (target, tested)]
+    there = values[0].notna() & values[1].notna()
+    values = [series[there].to_numpy(np.float64) / 100 for series in values]
+    for series, name in zip(values, (target, tested), strict=True):
+        outside = series[(series < 0) | (series > 1 + 1e-6)]
+        if len(outside):
+            raise InputError(
+                f"{name} of {path} is no accuracy: {len(outside)} of {len(series)} values lie outside. "
+                f"Received: {100 * outside[0]:.6g}. Allowed: 0 to 100 percent, or fractions"
+            )
+    archs = frame.index[there].astype(str).tolist()
+    if not archs:
+        raise InputError(f"{path} has no accuracies. Received: {target}, {tested}")
+    space = spaces.get(space_name) if space_name else spaces.of_table(path, archs)
+    graphs = space.features(archs)
+    return Known(space, archs, graphs, *values, target)
+
+
+def with_scores(known: Known, path: str, names: Sequence[str]) -> Known:
+    """With training-free scores as features; architectures without all of them are left out.
+
+    Args:
+        known: of a table.
+        path: folder of records, or a file of scores.
+        names: of the proxies; all by default.
+
+    Raises:
+        InputError: as `evidence.load_scores`, or no architecture has all scores.
+    """
+    from tfnas import evidence
+
+    averaged = evidence.average(evidence.load_scores(path, proxies=names))
+    wide = averaged.pivot(index="arch", columns="proxy", values="score").reindex(known.archs)
+    values = wide.to_numpy(np.float64)
+    rows = np.flatnonzero(np.isfinite(values).all(axis=1))
+    if not len(rows):
+        raise InputError(f"No architecture of the table has all of the scores. Received: {', '.join(wide.columns)}")
+    return dataclasses.replace(
+        known,
+        archs=[known.archs[row] for row in rows],
+        graphs=known.graphs.take(rows).with_extras(values[rows]),
+        accuracies=known.accuracies[rows],
+        tests=known.tests[rows],
+    )
+
+
+def draw(known: Known, n_train: int, repeat: int, seed: int) -> np.ndarray:
+    """The rows that a repeat learns from: [n_train].
+
+    Raises:
+        InputError: more than there are.
+    """
+    if n_train > len(known.archs):
+        raise InputError(
+            f"The table has fewer networks. Received: --n_train={n_train}. Allowed: 1 to {len(known.archs)}"
+        )
+    rng = np.random.default_rng(seeds.derive_seed(seed, "n_train", repeat))
+    return rng.permutation(len(known.archs))[:n_train]
+
+
+def train(
+    settings: Settings, known: Known, n_train: int, repeats: Sequence[int], seed: int, threshold: float | None
+) -> Predictor:
+    """The GCN predictors of some repeats."""
+    from tfnas.predictor import model
+    from tfnas.predictor.training import Task
+
+    tasks = [Task(draw(known, n_train, repeat, seed), seeds.derive_seed(seed, GCN, repeat)) for repeat in repeats]
+    return model.fit(
+        settings,
+        known.graphs,
+        known.accuracies,
+        tasks,
+        threshold=threshold,
+        space=known.space.name,
+        target=known.target,
+    )
+
+
+def baseline(name: str, known: Known, codes: np.ndarray, n_train: int, repeat: int, seed: int) -> np.ndarray:
+    """Predictions of a baseline in one repeat: [N]."""
+    from tfnas.predictor import baselines
+
+    rows = draw(known, n_train, repeat, seed)
+    model = baselines.fit(name, codes[rows], known.accuracies[rows], seeds.derive_seed(seed, name, repeat))
+    return baselines.predict(model, codes)
+
+
+def judged(
+    known: Known, predicted: np.ndarray, learned: np.ndarray, top_k: int, threshold: float | None = None
+) -> dict[str, Any]:
+    """What a repeat found.
+
+    Args:
+        known: N networks.
+        predicted: [N].
+        learned: rows that the predictor has learned from.
+        top_k: networks that are validated.
+        threshold: of two stages: the error then is that of networks above it that the first stage keeps.
+
+    Returns:
+        arch, val and test (percent) of the best of the top K by validation; mse, tau and r2 on networks not learned
+        from; picks: rows of the best by validation of the top 1, 2, ... K.
+    """
+    from tfnas.predictor import choosing
+
+    top = np.argsort(-predicted, kind="stable")[:top_k]
+    picks = _best_so_far(known.accuracies, top)
+    rest = np.ones(len(predicted), bool)
+    rest[learned] = False
+    tau = choosing.errors(predicted[rest], known.accuracies[rest])["tau"]
+    if threshold is not None:
+        rest &= (known.accuracies > threshold) & (predicted >= 0)
+    errors = choosing.errors(predicted[rest], known.accuracies[rest]) | {"tau": tau}
+    return {**_pick(known, picks[-1]), **errors, "picks": picks}
+
+
+def random_search(known: Known, n_train: int, top_k: int, repeat: int, seed: int) -> dict[str, Any]:
+    """The best by validation of as many random networks as the predictors see in all."""
+    rng = np.random.default_rng(seeds.derive_seed(seed, RANDOM, repeat))
+    drawn = rng.permutation(len(known.archs))[: n_train + top_k]
+    picks = _best_so_far(known.accuracies, drawn)
+    return {**_pick(known, picks[-1]), "picks": picks[-top_k:]}
+
+
+def oracle(known: Known) -> dict[str, Any]:
+    """The best by validation of all networks."""
+    return _pick(known, int(np.argmax(known.accuracies)))
+
+
+def _pick(known: Known, row: int) -> dict[str, Any]:
+    return {"arch": known.archs[row], "val": 100 * known.accuracies[row], "test": 100 * known.tests[row]}
+
+
+def _best_so_far(accuracies: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """For each number of rows, from the first on, the one with the largest accuracy, the earliest of equals."""
+    values = accuracies[rows]
+    leads = values > np.concatenate([[-np.inf], np.maximum.accumulate(values)[:-1]])
+    return rows[np.maximum.accumulate(np.where(leads, np.arange(len(rows)), 0))]
+
+
+def cross_validation(
+    name: str, settings: Settings, known: Known, rows: np.ndarray, splits: int, seed: int, threshold: float | None
+) -> pd.DataFrame:
+    """Errors of a predictor on held-out thirds of the rows that the first repeat learns from."""
+    import pandas as pd
+
+    from tfnas.predictor import baselines, choosing
+
+    if name == GCN:
+        found = choosing.cross_validate(
+            settings,
+            known.graphs.take(rows),
+            known.accuracies[rows],
+            number=splits,
+            seed=seed,
+            threshold=threshold,
+        )
+        return found.assign(predictor=name)
+    codes, accuracies, found = known.flat(rows), known.accuracies[rows], []
+    for split, (learned, held) in enumerate(choosing.splits(len(rows), splits, seed)):
+        fitted = baselines.fit(name, codes[learned], accuracies[learned], seeds.derive_seed(seed, "fold", split))
+        errors = choosing.errors(baselines.predict(fitted, codes[held]), accuracies[held])
+        found.append({"split": split, **errors, "predictor": name})
+    return pd.DataFrame(found)
+
+
+def front_within(
+    known: Known, predictor: Predictor, times: Any, *, count: int, window: tuple[float, float], behind: int, seed: int
+) -> pd.DataFrame:
+    """The soft front of networks drawn within a window of latencies.
+
+    Args:
+        known: of the space that they are drawn from.
+        predictor: one.
+        times: latencies by layer, as `Space.latencies` reads them.
+        count: networks to draw.
+        window: of latencies, ms.
+        behind: J of :func:`tfnas.predictor.pareto.soft_front`.
+        seed: of the draws.
+
+    Returns:
+        Columns arch, latency (ms), predicted (percent), fastest first.
+    """
+    import pandas as pd
+
+    from tfnas.predictor import pareto
+
+    rng = np.random.default_rng(seeds.derive_seed(seed, "window"))
+    archs, latency = times.sample(known.space, rng, count, *window)
+    predicted = predictor.predict_graphs(known.space.features(archs))[:, 0]
+    rows = pareto.soft_front(predicted, latency, behind)
+    chosen = [str(archs[row]) for row in rows]
+    return pd.DataFrame({"arch": chosen, "latency": latency[rows], "predicted": 100 * predicted[rows]})

@@ -1,0 +1,1 @@
+"""The space of ProxylessNAS, its networks, their latencies."""

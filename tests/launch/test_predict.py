@@ -1,0 +1,205 @@
+"""Searches by predictors: what is drawn, learned, validated and told, and what is kept of it."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import spaces
+from launch import predict, score
+from launch.jobs import prediction
+from tests.spaces.mobile.proxylessnas.test_latency import _made
+from tfnas.errors import InputError
+from tfnas.predictor import choosing, model
+
+SPACE = spaces.get("nasbench201")
+FAST = ("--n_train=20", "--top_k=4", "--repeats=2", "--splits=0", "--epochs=4", "--width=6")
+
+
+def accuracies(archs):
+    """Better with each 3x3 convolution, percent."""
+    return [60 + 5 * arch.count("3x3~") + 0.01 * place for place, arch in enumerate(archs)]
+
+
+@pytest.fixture(scope="module")
+def archs():
+    return [str(arch) for arch in SPACE.sample_distinct(np.random.default_rng(0), 60)]
+
+
+@pytest.fixture
+def table(tmp_path, archs):
+    path = tmp_path / "table.csv"
+    frame = pd.DataFrame({"arch": archs, "val": accuracies(archs)})
+    frame.assign(test=frame["val"][::-1].to_numpy()).to_csv(path, index=False)
+    return path
+
+
+def launch(table, output, *flags, code=0):
+    found = predict.main([f"--table={table}", f"--output={output}", "--target=val", *FAST, *flags])
+    assert found == code
+    return pd.read_csv(output / "repeats.csv") if not code else None
+
+
+class TestSearch:
+    def test_the_best_by_validation_of_the_best_predicted(self, table, archs, tmp_path):
+        frame = launch(table, tmp_path / "o", "--test_target=test")
+        truth = pd.read_csv(table).set_index("arch")
+        predicted = pd.read_parquet(tmp_path / "o/predictions.parquet").set_index("arch")["predicted"]
+        top = predicted.sort_values(ascending=False, kind="stable").index[:4]
+        best = truth.loc[top, "val"].idxmax()
+        row = frame[(frame.predictor == "gcn") & (frame["repeat"] == 0)].iloc[0]
+        assert (row.arch, row.val, row.test) == (best, *truth.loc[best, ["val", "test"]])
+        picks = [archs[pick] for pick in json.loads(row.picks)]
+        assert picks == [truth.loc[top[: k + 1], "val"].idxmax() for k in range(4)]
+
+    def test_errors_are_of_networks_not_learned_from(self, table, archs, tmp_path):
+        frame = launch(table, tmp_path / "o")
+        known = prediction.read_table(table, "val", "", "")
+        learned = prediction.draw(known, 20, 0, 0)
+        predicted = pd.read_parquet(tmp_path / "o/predictions.parquet")["predicted"].to_numpy()
+        rest = np.setdiff1d(np.arange(60), learned)
+        expected = np.mean((predicted[rest] - np.array(accuracies(archs))[rest]) ** 2)
+        assert frame[frame.predictor == "gcn"].mse.iloc[0] == pytest.approx(expected, rel=1e-4)
+
+    def test_random_search_has_as_many_networks(self, table, tmp_path):
+        frame = launch(table, tmp_path / "o", "--n_train=50", "--top_k=10", "--predictors=forest")
+        values = pd.read_csv(table)["val"]
+        assert (frame[frame.predictor == "random"].val == values.max()).all()
+
+    def test_other_repeats_change_nothing(self, table, tmp_path):
+        few = launch(table, tmp_path / "few", "--repeats=1")
+        many = launch(table, tmp_path / "many", "--repeats=3")
+        for name in ("gcn", "random"):
+            one, first = (frame[frame.predictor == name].iloc[0] for frame in (few, many))
+            assert one.arch == first.arch
+            assert one.picks == first.picks
+        assert many[many.predictor == "random"].arch.nunique() > 1
+
+    def test_baselines_learn_from_the_same_networks(self, table, tmp_path):
+        frame = launch(table, tmp_path / "o", "--predictors=gcn,mlp,forest,boosting,gp")
+        assert frame.groupby("predictor").size().to_dict() == dict.fromkeys(
+            ("gcn", "mlp", "forest", "boosting", "gp", "random"), 2
+        )
+        # Convolutions stand in flat encodings as they are.
+        assert (frame[~frame.predictor.isin(["gcn", "random"])].groupby("predictor").tau.mean() > 0.3).all()
+
+    def test_two_stages(self, table, tmp_path):
+        launch(table, tmp_path / "o", "--threshold=68", f"--model={tmp_path / 'two.keras'}")
+        predicted = pd.read_parquet(tmp_path / "o/predictions.parquet")["predicted"]
+        loaded = model.load(tmp_path / "two.keras")
+        assert loaded.threshold == 0.68
+        assert loaded.classifier is not None
+        assert ((predicted < 0) | (predicted > 10)).all()
+
+    def test_scores_as_features(self, table, archs, tmp_path):
+        """With the accuracy itself among the scores, a forest has nothing left to guess."""
+        scores = pd.DataFrame({"arch": archs[:50], "told": accuracies(archs)[:50], "noise": np.arange(50) % 7})
+        scores.to_csv(tmp_path / "scores.csv", index=False)
+        flags = ("--predictors=forest,gcn", f"--scores={tmp_path / 'scores.csv'}", "--n_train=40")
+        frame = launch(table, tmp_path / "o", *flags, "--proxies=told")
+        assert (frame[frame.predictor == "forest"].tau > 0.7).all()
+        blind = launch(table, tmp_path / "noise", *flags, "--proxies=noise")
+        assert frame.tau.mean() > blind.tau.mean()
+        assert len(pd.read_parquet(tmp_path / "o/predictions.parquet")) == 50
+
+
+class TestKept:
+    def test_goes_on_where_it_was_stopped(self, table, tmp_path, monkeypatch):
+        first = launch(table, tmp_path / "o", "--repeats=1")
+
+        def none(*arguments):
+            raise AssertionError("computed again")
+
+        monkeypatch.setattr(prediction, "train", none)
+        again = launch(table, tmp_path / "o", "--repeats=1")
+        pd.testing.assert_frame_equal(first, again)
+        monkeypatch.undo()
+        more = launch(table, tmp_path / "o", "--repeats=2")
+        assert len(more) == 4
+        for name in ("gcn", "random"):
+            assert more[more.predictor == name].iloc[0].equals(first[first.predictor == name].iloc[0])
+
+    def test_other_settings_are_computed_beside(self, table, tmp_path):
+        launch(table, tmp_path / "o", "--repeats=1")
+        assert launch(table, tmp_path / "o", "--repeats=1", "--epochs=5").settings.nunique() == 2
+
+    def test_cross_validation_and_width(self, table, tmp_path, monkeypatch):
+        monkeypatch.setattr(choosing, "WIDTHS", (2, 3))
+        launch(table, tmp_path / "o", "--splits=2", "--width=auto", "--predictors=gcn,gp", "--epochs=1", "--repeats=1")
+        found = pd.read_csv(tmp_path / "o/cross_validation.csv")
+        assert found.groupby("predictor").split.apply(list).to_dict() == {"gcn": [0, 1], "gp": [0, 1]}
+        assert pd.read_csv(tmp_path / "o/widths.csv").width.is_monotonic_increasing
+
+
+class TestAsScore:
+    def test_scores_are_the_predictions(self, table, archs, tmp_path):
+        file = tmp_path / "p.keras"
+        launch(table, tmp_path / "o", f"--model={file}")
+        (tmp_path / "archs.txt").write_text("\n".join(archs[:7]))
+        flags = [f"--archs={tmp_path / 'archs.txt'}", f"--output={tmp_path / 's'}", f"--proxies=predictor:{file}"]
+        assert score.main(flags) == 0
+        from tfnas.runs import records
+
+        found = records.read(tmp_path / "s").set_index("arch")
+        assert set(found.proxy) == {f"predictor:{file}"}
+        expected = pd.read_parquet(tmp_path / "o/predictions.parquet").set_index("arch")["predicted"]
+        np.testing.assert_allclose(found.score, expected[found.index], rtol=1e-5)
+
+    def test_of_another_space(self, table, tmp_path, capsys):
+        file = tmp_path / "p.keras"
+        launch(table, tmp_path / "o", f"--model={file}")
+        flags = ["--space=nasbench101", "--num_archs=2", f"--output={tmp_path / 's'}", f"--proxies=predictor:{file}"]
+        assert score.main(flags) == 2
+        assert "of another space. Received: --space=nasbench101" in capsys.readouterr().err
+
+
+class TestFront:
+    def test_within_a_window(self, tmp_path):
+        space = spaces.get("proxylessnas")
+        archs = [str(arch) for arch in space.sample_distinct(np.random.default_rng(0), 30)]
+        table, layers = tmp_path / "t.csv", tmp_path / "latency.csv"
+        pd.DataFrame({"arch": archs, "val": accuracies(archs)}).to_csv(table, index=False)
+        pd.DataFrame({"op": list(_made()), "mean_ms": list(_made().values())}).to_csv(layers, index=False)
+        middle = float(np.median(space.latencies(layers).of([space.parse(arch) for arch in archs])))
+        window = f"--window={middle - 3},{middle + 3}"
+        launch(table, tmp_path / "o", f"--latency={layers}", window, "--candidates=200", "--behind=3", "--repeats=1")
+        front = pd.read_csv(tmp_path / "o/front.csv")
+        assert 1 <= len(front) < 200
+        assert front.latency.is_monotonic_increasing
+        assert front.latency.between(middle - 3, middle + 3).all()
+        parsed = [space.parse(arch) for arch in front.arch]
+        np.testing.assert_allclose(space.latencies(layers).of(parsed), front.latency, rtol=1e-9)
+
+
+class TestTables:
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda f: pd.concat([f, f.iloc[:1].assign(val=1.0)]), "several values of val"),
+            (lambda f: f.assign(val=f.val.where(f.index > 5, f.val / 100)), "mixes fractions and percent"),
+            (lambda f: f.assign(val=f.val.where(f.index > 5, np.inf)), "infinite"),
+            (lambda f: f.assign(val=f.val.where(f.index != 5, 170.0)), "Received: 170"),
+            (lambda f: f.assign(val=-f.val), "Received: -"),
+            (lambda f: f.assign(arch=f.arch + "x"), "No search space"),
+            (lambda f: f.assign(val=np.nan), "no accuracies"),
+        ],
+    )
+    def test_bad_tables(self, table, tmp_path, change, message):
+        change(pd.read_csv(table)).to_csv(tmp_path / "bad.csv", index=False)
+        with pytest.raises(InputError, match=message) as error:
+            prediction.read_table(tmp_path / "bad.csv", "val", "", "")
+        assert "\n" not in str(error.value)
+
+    def test_percent_and_fractions_are_the_same(self, table, tmp_path):
+        frame = pd.read_csv(table)
+        frame.assign(val=frame.val / 100, test=frame.test / 100).to_csv(tmp_path / "f.csv", index=False)
+        one, other = (prediction.read_table(path, "val", "test", "") for path in (table, tmp_path / "f.csv"))
+        np.testing.assert_allclose(one.accuracies, other.accuracies, rtol=1e-12)
+        np.testing.assert_allclose(one.tests, other.tests, rtol=1e-12)
+        assert one.archs == other.archs
+
+    def test_rows_without_an_accuracy_are_left_out(self, table, tmp_path):
+        frame = pd.read_csv(table)
+        frame.assign(val=frame.val.where(frame.index >= 3)).to_csv(tmp_path / "f.csv", index=False)
+        assert len(prediction.read_table(tmp_path / "f.csv", "val", "", "").archs) == 57
