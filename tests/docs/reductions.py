@@ -51,6 +51,7 @@ _SPECIAL = (
     (r"--archs=nasbench201_digits(?!.*--num_archs=)", ("--num_archs=4",)),
     (r"--archs=first100\.txt", ("--num_archs=4",)),
     (r"launch\.train", ("--num_archs=1",)),
+    (r"launch\.predict .*--table=nasbench101", ("--n_train=6", "--top_k=2", "--threshold=0", "--predictors=gcn")),
     (r"launch\.mnas(?!.*--space=)", ("--num_archs=1", "--latency_size=32")),
     (r"launch\.prepare .*--dataset=cifar10", ("--dataset=digits",)),
     (
@@ -74,6 +75,7 @@ if not importlib.util.find_spec("ai_edge_litert"):
 # What takes records that are not there: these are parsed and checked, with the reason.
 CHECKED = {
     r"launch\.reproduce .*--scores=": "each figure is made of invented records in tests/launch/papers/test_run.py",
+    r"launch\.prepare .*--scores=output": "folders of records are kept in tests/launch/jobs/test_keeping.py",
 }
 # What scores networks of the published size: invented scores stand in, with the reason.
 INVENTED = {
