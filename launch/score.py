@@ -26,13 +26,13 @@ from launch import app
 from launch.flags.architectures import Architectures
 from launch.flags.execution import Execution
 from launch.flags.inference import Sizes
-from launch.flags.scoring import Scoring
-from launch.jobs import asked, base, summary
+from launch.flags.trained import Trained
+from launch.jobs import asked, base, states, summary
 from tfnas import tables
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Scoring, Sizes, Architectures, Execution):
+class Config(Trained, Sizes, Architectures, Execution):
     """What is scored, with what, on what."""
 
     def check(self) -> None:
@@ -45,6 +45,7 @@ class Config(Scoring, Sizes, Architectures, Execution):
         self.names()
         archs = self.choose(self.search_space(), self.seed)
         self.start_tensorflow()
+        self.check_training()
         for job in jobs(self):
             job.settings.check()
         self.check_prefixes("synflow_kept_bn", self.synflow_kept_bn, "batch_norm", archs)
@@ -52,13 +53,13 @@ class Config(Scoring, Sizes, Architectures, Execution):
 
 def jobs(config: Config) -> list[base.Job]:
     """What the config asks for."""
-    return asked.jobs(base.narrow(config, Scoring), base.narrow(config, Sizes))
+    return asked.jobs(base.narrow(config, Trained), base.narrow(config, Sizes), config.output)
 
 
 def run(config: Config) -> int:
     """Scores what the config asks for and says where the records are."""
     architectures = config.choose(config.search_space(), config.seed)
-    if blind := base.narrow(config, Scoring).blind():
+    if blind := base.narrow(config, Trained).blind():
         needed = max(proxies.get(name).least_images for name in blind)
         print(
             f"warning: {', '.join(blind)} cannot tell networks apart by so few images of --batch_size or "
@@ -68,6 +69,8 @@ def run(config: Config) -> int:
     codes = []
     for job in jobs(config):
         base.run(job, architectures, config)
+        if isinstance(job, states.KeptJob):
+            job.tidy(job.tasks(architectures))
         frame = job.results(architectures, config.output)
         codes.append(summary.tell(frame, config.output))
     table = config.archs if config.archs and tables.is_table(config.archs) else ""
