@@ -16,6 +16,7 @@ from tests.launch.test_train_epochs import interrupted as interrupted_by
 from tfnas import data, seeds, training
 from tfnas.networks import weights
 from tfnas.runs import records
+from tfnas.training.threshold import SHALLOW, hog_threshold
 
 SPACE = spaces.get("nasbench201")
 ARCHS = sample_architectures(SPACE, 2, seed=0)
@@ -241,6 +242,37 @@ def test_networks_that_do_not_reach_the_threshold_have_no_score(more, tmp_path, 
     frame = frame.loc[["fear", "time_to_threshold"]]
     assert set(frame.status) == {"nan"}
     assert set(frame.message) == {"stage 1 has not reached 1 in 1 epochs"}
+
+
+def test_a_threshold_is_found_once_and_kept_beside_the_records(tmp_path, digits_dir, monkeypatch, capsys):
+    pytest.importorskip("skimage", reason="the extra fear is not installed")
+    made = []
+
+    def small(images, classes, seed):
+        made.append((len(images[1]), classes, seed))
+        return hog_threshold(images, classes, recipe=dataclasses.replace(SHALLOW, epochs=6), units=32, seed=seed)
+
+    monkeypatch.setattr("tfnas.training.threshold.hog_threshold", small)
+    command = [*FEAR, "--num_archs=1", "--epochs=1", "--fear_threshold=0"]
+    frame = run(tmp_path, digits_dir, *command).set_index("proxy")
+    images = data.load("digits", "train[:128]", data_dir=digits_dir)
+    found = round(small(images, 10, 0), 3)
+    assert made == [(128, 10, 0)] * 2
+    assert json.loads(frame.options.fear)["threshold"] == found
+    assert f"--fear_threshold={found:g}, which a shallow network" in capsys.readouterr().out
+    assert len(run(tmp_path, digits_dir, *command, f"--fear_threshold={found}")) == len(frame)
+    assert len(run(tmp_path, digits_dir, *command)) == len(frame)
+    assert len(made) == 2
+    (path,) = tmp_path.glob("threshold-*.json")
+    path.write_text('{"threshold": "high"}')
+    assert score.main(flags(tmp_path, digits_dir, *command)) == 2
+    assert f"No threshold of fear. Received: {path}" in capsys.readouterr().err
+
+
+def test_without_scikit_image_one_line_says_what_to_do(tmp_path, digits_dir, monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert score.main(flags(tmp_path, digits_dir, *FEAR, "--fear_threshold=0")) == 2
+    assert "Allowed: --fear_threshold=0.6 or the like, or pip install" in capsys.readouterr().err
 
 
 def test_each_stage_goes_on_where_it_was(stages, tmp_path, digits_dir, monkeypatch):
