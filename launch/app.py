@@ -49,6 +49,7 @@ CLOSED = 141
 TERMINATED = 143
 HELP_WIDTH = 80
 LONGEST_MESSAGE = 1000
+_HELP = {"--help", "-help", "-h", "--helpfull", "--helpshort"}
 
 # The user can mend these; any other OSError is a fault of ours and keeps its traceback.
 _MENDABLE = {
@@ -96,9 +97,10 @@ def launch(
     # Before TensorFlow is imported anywhere: errors only, and the backend all of this is written for.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    code = CLOSED
+    argv = list(sys.argv[1:] if argv is None else argv)
+    code = 0 if _HELP & set(argv) else CLOSED  # help that nobody reads to its end, however long, is no failure
     try:
-        code = _ended(config_type, run, doc or "", list(sys.argv[1:] if argv is None else argv))
+        code = _ended(config_type, run, doc or "", argv)
         sys.stdout.flush()  # here, as nobody is told of what fails while Python ends
     except BrokenPipeError:
         # The reader of our output went away (`| head`). Keep Python from complaining again at exit.
@@ -110,7 +112,7 @@ def _ended(config_type: type, run: Callable[[Any], int | None], doc: str, argv: 
     """As `launch`, but for output that nobody reads."""
     try:
         with _signals():
-            if any(argument in ("--help", "-help", "-h", "--helpfull", "--helpshort") for argument in argv):
+            if _HELP & set(argv):
                 print(help_text(config_type, doc))
                 return 0
             config = parse(config_type, argv)

@@ -1,4 +1,4 @@
-r"""Score architectures with training-free proxies.
+r"""Score architectures with proxies, before training or after a little of it.
 
 Examples:
     python -m launch.score --num_archs=32 --output=output/scores
@@ -6,13 +6,19 @@ Examples:
     python -m launch.score --dataset=cifar10 --data_dir=~/tensorflow_datasets \
         --proxies=gradsign,synflow,naswot --num_archs=300 --workers=2 \
         --output=output/cifar10
+    python -m launch.score --num_archs=32 --proxies=lga,gradsign --recipe=lga \
+        --after_epochs=0,1,3 --train_batch_size=256 --output=output/after
+    python -m launch.score --num_archs=32 --proxies=fear --fear_threshold=0.6 \
+        --crop=0 --fear_batch_size=256 --output=output/fear
 
 The same command started again goes on where it was stopped, and other proxies,
 seeds or architectures may be added to the same folder. A score depends on the
 settings, the seed and the architecture alone: not on the order, the shard, the
 workers or what else is scored. Parameters and FLOPs are always scored too; both
 cost nothing. The proxies nngp and ntk are inference with kernels; launch.nngp
-has all of their flags.
+has all of their flags. With --after_epochs each network is trained once and
+scored on its way, as gradsign_after3; the scores shortreg, fear and
+time_to_threshold are of trainings themselves. docs/training.md tells more.
 """
 
 from __future__ import annotations
@@ -26,13 +32,13 @@ from launch import app
 from launch.flags.architectures import Architectures
 from launch.flags.execution import Execution
 from launch.flags.inference import Sizes
-from launch.flags.scoring import Scoring
-from launch.jobs import asked, base, summary
+from launch.flags.trained import Trained
+from launch.jobs import asked, base, states, summary, thresholds
 from tfnas import tables
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Scoring, Sizes, Architectures, Execution):
+class Config(Trained, Sizes, Architectures, Execution):
     """What is scored, with what, on what."""
 
     def check(self) -> None:
@@ -45,29 +51,43 @@ class Config(Scoring, Sizes, Architectures, Execution):
         self.names()
         archs = self.choose(self.search_space(), self.seed)
         self.start_tensorflow()
+        self.check_training()
+        if self.finds_threshold:
+            thresholds.check()
         for job in jobs(self):
             job.settings.check()
         self.check_prefixes("synflow_kept_bn", self.synflow_kept_bn, "batch_norm", archs)
 
+    @property
+    def finds_threshold(self) -> bool:
+        """Whether a threshold of fear is needed and not given."""
+        return not self.fear_threshold and bool(self.names("stages"))
+
 
 def jobs(config: Config) -> list[base.Job]:
     """What the config asks for."""
-    return asked.jobs(base.narrow(config, Scoring), base.narrow(config, Sizes))
+    return asked.jobs(base.narrow(config, Trained), base.narrow(config, Sizes), config.output)
 
 
 def run(config: Config) -> int:
     """Scores what the config asks for and says where the records are."""
     architectures = config.choose(config.search_space(), config.seed)
-    if blind := base.narrow(config, Scoring).blind():
+    if blind := base.narrow(config, Trained).blind():
         needed = max(proxies.get(name).least_images for name in blind)
         print(
             f"warning: {', '.join(blind)} cannot tell networks apart by so few images of --batch_size or "
             f"--ntk_batch_size; they need {needed} at least",
             file=sys.stderr,
         )
+    if config.finds_threshold:
+        found = thresholds.find(base.narrow(config, Trained), config.output, config.threads)
+        print(f"--fear_threshold={found:g}, which a shallow network on HoG features reaches")
+        config = dataclasses.replace(config, fear_threshold=found)
     codes = []
     for job in jobs(config):
         base.run(job, architectures, config)
+        if isinstance(job, states.KeptJob):
+            job.tidy(job.tasks(architectures))
         frame = job.results(architectures, config.output)
         codes.append(summary.tell(frame, config.output))
     table = config.archs if config.archs and tables.is_table(config.archs) else ""

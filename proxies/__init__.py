@@ -17,6 +17,7 @@ from proxies import (  # noqa: F401  (imported for their entries in the registry
     ntk,
     pruning,
     size,
+    trained,
     zen,
     zico,
 )

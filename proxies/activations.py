@@ -36,6 +36,7 @@ def naswot(passes: Passes) -> float:
     bn="batch",
     summary="number of linear regions that images fall in",
     modes=("batch",),
+    own_weights=True,
 )
 def linear_regions(passes: Passes) -> float:
     """Number of distinct codes of all ReLU units together, over images of noise (TE-NAS, Chen et al., ICLR 2021).

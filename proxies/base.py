@@ -25,6 +25,7 @@ CONSUMES = {
     "second order": "network",
     "ensemble": "ensemble",
     "training": "training",
+    "training in stages": "stages",
     "predictor": "predictor",
 }
 
@@ -55,16 +56,19 @@ class Proxy:
     Attributes:
         name: in the registry.
         consumes: a key of `CONSUMES`: "nothing", "activations", "gradients" (of one batch), "example gradients" or
-            "second order" of one untrained network; "ensemble" of untrained networks; "training"; "predictor".
+            "second order" of one network; "ensemble" of untrained networks; "training" (a short one); "training in
+            stages" (FEAR); "predictor".
         bn: published BN mode, "" where none matters.
         summary: one line for people.
-        compute: what it is given (`proxies.passes.Passes` of a network, `proxies.nngp.Ensemble`) -> score.
-        options: fields of `Options` that change the score.
+        compute: what it is given (`proxies.passes.Passes` of a network, `proxies.nngp.Ensemble`, the epochs of a
+            training, `tfnas.training.FearScore`) -> score.
+        options: fields of `Options` that change the score; of what consumes training, flags of launch.score.
         batch_option: field of `Options` that says how many images of the batch it takes, "" where it takes all.
         batches: how many batches it compares.
         extras: what shared passes must also collect: "codes", "fisher", "hessian".
         least_images: from which on the score tells networks apart; with fewer it is the same for all, or undefined.
         modes: BN modes that make sense; where another is asked for, the published one is used.
+        own_weights: whether it looks at weights of its own or at none, where its architecture can be rebuilt.
     """
 
     name: str
@@ -78,11 +82,16 @@ class Proxy:
     extras: frozenset[str] = frozenset()
     modes: tuple[str, ...] = BN_MODES
     least_images: int = 1
+    own_weights: bool = False
 
     @property
     def subject(self) -> str:
-        """What is scored: "network", "ensemble", "training" or "predictor"."""
+        """What is scored: "network", "ensemble", "training", "stages" or "predictor"."""
         return CONSUMES[self.consumes]
+
+    def ignores_training(self, options: Options) -> bool:
+        """Whether the score is the same however long the network is trained."""
+        return self.own_weights or ("prescribed_init" in self.options and options.prescribed_init)
 
     def mode(self, options: Options) -> str:
         """BN mode under these options."""
@@ -104,6 +113,7 @@ def proxy(
     extras: tuple[str, ...] = (),
     modes: tuple[str, ...] = BN_MODES,
     least_images: int = 1,
+    own_weights: bool = False,
 ) -> Callable:
     """Decorator that registers a function under a name; arguments as the attributes of :class:`Proxy`.
 
@@ -118,7 +128,18 @@ def proxy(
         if name in _REGISTRY:
             raise ValueError(f"A proxy named {name!r} is registered already")
         _REGISTRY[name] = Proxy(
-            name, consumes, bn, summary, compute, options, batch_option, batches, frozenset(extras), modes, least_images
+            name,
+            consumes,
+            bn,
+            summary,
+            compute,
+            options,
+            batch_option,
+            batches,
+            frozenset(extras),
+            modes,
+            least_images,
+            own_weights,
         )
         return compute
 

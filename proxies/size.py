@@ -10,13 +10,18 @@ if TYPE_CHECKING:
     from proxies.passes import Passes
 
 
-@proxy("params", consumes="nothing", summary="number of trainable parameters")
+@proxy("params", consumes="nothing", summary="number of trainable parameters", own_weights=True)
 def params(passes: Passes) -> float:
     """Number of trainable parameters."""
     return passes.graph.count_params()
 
 
-@proxy("flops", consumes="nothing", summary="multiply-adds of convolutions and dense layers for one image")
+@proxy(
+    "flops",
+    consumes="nothing",
+    summary="multiply-adds of convolutions and dense layers for one image",
+    own_weights=True,
+)
 def flops(passes: Passes) -> float:
     """Multiply-adds of convolutions and dense layers, biases counted, for one image."""
     return passes.graph.flops()

@@ -13,15 +13,14 @@ from proxies.options import DTYPES, NTK_LOGITS
 from tfnas.errors import InputError, unknown
 from tfnas.networks.modes import PARAMETER_SETS
 
-# What the jobs of launch.score look at.
-SUBJECTS = ("network", "ensemble")
-
 
 @dataclasses.dataclass(frozen=True)
 class Scoring(Networks):
     """What is scored, with what, on what."""
 
     renamed: ClassVar[dict[str, str]] = {"kernel": "ntk_logits", "params": "ntk_params"}
+    # What is looked at.
+    subjects: ClassVar[tuple[str, ...]] = ("network", "ensemble")
 
     split: str = app.flag("train", "split of the data set, in the notation of TFDS")
     proxies: tuple[str, ...] = app.flag(
@@ -75,17 +74,17 @@ class Scoring(Networks):
         """Proxies asked for that score one subject, and those always scored, in the order of the registry.
 
         Raises:
-            InputError: none, an unknown one, or one whose subject no job of launch.score gives.
+            InputError: none, an unknown one, or one whose subject is none of `subjects`.
         """
         alone = proxies.names()
-        every = [name for kind in SUBJECTS for name in proxies.names(kind)]
+        every = [name for kind in self.subjects for name in proxies.names(kind)]
         if not self.proxies:
             raise InputError(f"--proxies is empty. Allowed: all, {', '.join(every)}")
         wanted = set(alone if "all" in self.proxies else ()) | (set(self.proxies) - {"all", *self.predictors()})
         for name in sorted(wanted - set(every)):
             if name in proxies.names(None):
                 raise InputError(
-                    f"launch.score cannot compute every proxy yet. Received: --proxies={name}, which consumes "
+                    f"Not every proxy can be computed here. Received: --proxies={name}, which consumes "
                     f"{proxies.get(name).consumes}. Allowed: all, {', '.join(every)}"
                 )
             raise unknown("proxy (--proxies)", name, ("all", *every))

@@ -15,12 +15,11 @@ STOP_MEASURES = ("train_accuracy", "val_accuracy")
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipes:
-    """A recipe by name, and flags in the place of its values."""
+class Steps:
+    """A recipe by name, and flags in the place of its values; the batch size, whose flag has several names, aside."""
 
     recipe: str = app.flag("nasbench201", "published recipe, of which flags change parts", choices=training.RECIPES)
     epochs: int | None = app.flag(None, "passes over the training split (12, or the recipe's)")
-    batch_size: int | None = app.flag(None, "images a step; what fills no batch is dropped (the recipe's)")
     learning_rate: float | None = app.flag(None, "at the start, or after the warm-up (the recipe's)")
     schedule: str | None = app.flag(None, "of the learning rate (the recipe's)", choices=training.SCHEDULES)
     decay_rate: float | None = app.flag(None, "factor of a step of --schedule=staircase (the recipe's)")
@@ -45,16 +44,36 @@ class Recipes:
     crop: int | None = app.flag(None, "pixels of padding for random crops; 0 is no crop (the recipe's)")
     cutout: int | None = app.flag(None, "side of the square cut out of training images; 0: none (the recipe's)")
 
+    def changed(self, name: str, **values: Any) -> training.Recipe:
+        """The recipe of a name with what flags change.
+
+        Args:
+            name: in `training.RECIPES`.
+            **values: in the place of the flags of these names; None leaves what the recipe has.
+
+        Raises:
+            InputError: a value is out of range.
+        """
+        fields = [field.name for field in dataclasses.fields(training.Recipe)]
+        given = {field: getattr(self, field) for field in fields if field not in values} | values
+        return dataclasses.replace(
+            training.named(name), **{field: value for field, value in given.items() if value is not None}
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipes(Steps):
+    """A recipe by name, and flags in the place of all its values."""
+
+    batch_size: int | None = app.flag(None, "images a step; what fills no batch is dropped (the recipe's)")
+
     def to_recipe(self) -> training.Recipe:
         """The recipe with what flags change.
 
         Raises:
             InputError: a value is out of range.
         """
-        given: dict[str, Any] = {field.name: getattr(self, field.name) for field in dataclasses.fields(training.Recipe)}
-        return dataclasses.replace(
-            training.named(self.recipe), **{name: value for name, value in given.items() if value is not None}
-        )
+        return self.changed(self.recipe)
 
 
 @dataclasses.dataclass(frozen=True)

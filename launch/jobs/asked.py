@@ -9,25 +9,35 @@ from launch.flags.inference import Inference, Sizes
 from launch.flags.networks import Networks
 from launch.flags.predicting import Predicting, is_predictor
 from launch.flags.scoring import Scoring
+from launch.flags.trained import Trained
+from launch.jobs.after import AfterJob
 from launch.jobs.base import Job, narrow
+from launch.jobs.fear import FearJob
 from launch.jobs.inference import InferenceJob
 from launch.jobs.predictors import PredictorJob
 from launch.jobs.scores import ScoreJob
 
 
-def jobs(scoring: Scoring, sizes: Sizes) -> list[Job]:
+def jobs(scoring: Scoring, sizes: Sizes, output: str = "") -> list[Job]:
     """One job for each kind of subject that the proxies look at.
 
     Args:
-        scoring: which proxies, and how.
+        scoring: which proxies, and how; with `Trained` also those of trainings.
         sizes: of inference, for proxies of an ensemble.
+        output: folder of the records, in which trainings keep their states.
 
     Raises:
         InputError: an unknown proxy, or none.
     """
     found: list[Job] = []
-    if scoring.names():
-        found.append(ScoreJob(scoring))
+    plain = narrow(scoring, Scoring)
+    trained = isinstance(scoring, Trained)
+    if names := scoring.untrained() if trained else scoring.names():
+        found.append(ScoreJob(dataclasses.replace(plain, proxies=tuple(names)) if trained else plain))
+    if trained:
+        kept = (scoring, output if scoring.checkpoint_seconds else "", scoring.checkpoint_seconds)
+        found += [AfterJob(*kept)] * bool(scoring.after())
+        found += [FearJob(*kept)] * bool(scoring.names("stages"))
     shared = dataclasses.asdict(narrow(scoring, Networks)) | dataclasses.asdict(sizes)
     shared["dtype"] = scoring.dtype
     networks = dataclasses.asdict(narrow(scoring, Networks))

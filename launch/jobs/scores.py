@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from launch.flags.scoring import Scoring
 from launch.jobs.base import Job, Task, Worker
 from tfnas import seeds
 from tfnas.runs import records
+
+if TYPE_CHECKING:
+    from tfnas.networks.graph import Graph
 
 # Options under the names that they had when the first records were written, or those would not be found again.
 _DEFAULT = proxies.Options()
@@ -36,40 +40,50 @@ class ScoreJob(Job):
         return self.settings.repeats
 
     def blanks(self) -> list[records.Record]:
-        settings, network = self.settings, self.settings.network()
-        options = settings.options()
-        common = {"split": settings.split, "classes": network.classes, "input_shape": network.input_shape}
-        blanks = []
-        for entry in map(proxies.get, settings.names()):
-            changed = {_RECORDED_AS.get(name, name): getattr(options, name) for name in entry.options}
-            if settings.dtype != _DEFAULT.dtype and entry.consumes != "nothing":
-                changed["dtype"] = settings.dtype  # records of the first versions, all of them float32, do not say so
-            if settings.augment and entry.consumes != "nothing":
-                changed["augment"] = True  # nor that images are as they are
-            blanks.append(
-                records.Record(
-                    space=settings.space,
-                    arch="",
-                    dataset=settings.dataset,
-                    proxy=entry.name,
-                    score=math.nan,
-                    seed=settings.seed,
-                    init=settings.scheme(),
-                    bn=entry.mode(options),
-                    batch_size=settings.images(entry.name),
-                    width=network.width,
-                    depth=network.depth,
-                    flavour=network.flavour,
-                    options=records.dump_options(common | changed),
-                )
-            )
-        return blanks
+        return blanks(self.settings, self.settings.names())
 
     def worker(self) -> Worker:
-        return _Scorer(self.settings)
+        return Scorer(self.settings)
 
 
-class _Scorer(Worker):
+def blanks(settings: Scoring, names: Iterable[str], more: Mapping[str, Any] | None = None) -> list[records.Record]:
+    """The records of scores of networks, without architecture, repeat and values.
+
+    Args:
+        settings: of the scores.
+        names: of proxies.
+        more: options of all of them, beside their own.
+    """
+    network, options = settings.network(), settings.options()
+    common = {"split": settings.split, "classes": network.classes, "input_shape": network.input_shape, **(more or {})}
+    found = []
+    for entry in map(proxies.get, names):
+        changed = {_RECORDED_AS.get(name, name): getattr(options, name) for name in entry.options}
+        if settings.dtype != _DEFAULT.dtype and entry.consumes != "nothing":
+            changed["dtype"] = settings.dtype  # records of the first versions, all of them float32, do not say so
+        if settings.augment and entry.consumes != "nothing":
+            changed["augment"] = True  # nor that images are as they are
+        found.append(
+            records.Record(
+                space=settings.space,
+                arch="",
+                dataset=settings.dataset,
+                proxy=entry.name,
+                score=math.nan,
+                seed=settings.seed,
+                init=settings.scheme(),
+                bn=entry.mode(options),
+                batch_size=settings.images(entry.name),
+                width=network.width,
+                depth=network.depth,
+                flavour=network.flavour,
+                options=records.dump_options(common | changed),
+            )
+        )
+    return found
+
+
+class Scorer(Worker):
     """Scores one network after the other on the same batch."""
 
     def __init__(self, settings: Scoring) -> None:
@@ -79,7 +93,7 @@ class _Scorer(Worker):
         self.space = settings.search_space()
         # A second batch for those that compare two; where the split has none, they take the halves of the first.
         size, folder = settings.batch_size, settings.data_dir or None
-        batches = max(proxies.get(name).batches for name in settings.names())
+        batches = max((proxies.get(name).batches for name in settings.names()), default=1)
         count = size * batches if size * batches <= settings.split_size(settings.split) else size
         images, labels = data.batch(settings.dataset, settings.split, count, settings.seed, data_dir=folder)
         if settings.augment:
@@ -91,30 +105,50 @@ class _Scorer(Worker):
         from tfnas.networks import weights
 
         settings, names = self.settings, [blank.proxy for blank in task.blanks]
-        seed = seeds.derive_seed(settings.seed, settings.space, task.arch, task.repeat)
+        seed = seed_of(settings, task)
         started = time.perf_counter()
         graph = settings.layer_graph(task.arch)
+        found = self.evaluate(task.arch, graph, weights.initialize(graph, settings.scheme(), seed), names, seed)
+        # Building belongs to the cost of a network: the first proxy pays it.
+        found[0]["seconds"] += time.perf_counter() - started - sum(values["seconds"] for values in found)
+        return found
+
+    def evaluate(
+        self, arch: str, graph: Graph, arrays: Mapping[str, np.ndarray], names: Sequence[str], seed: int
+    ) -> list[dict[str, Any]]:
+        """Values of the records of a network with these weights, a proxy after the other.
+
+        Args:
+            arch: of the network.
+            graph: of it.
+            arrays: its weights by "<node>.<param>".
+            names: of proxies.
+            seed: of noise.
+        """
+        settings = self.settings
         outcomes = proxies.evaluate(
             graph,
-            weights.initialize(graph, settings.scheme(), seed),
+            arrays,
             *self.batch,
             names,
             settings.options(seed),
             second=self.second,
-            thin=lambda **changes: settings.layer_graph(task.arch, width=self.space.min_width, **changes),
+            thin=lambda **changes: settings.layer_graph(arch, width=self.space.min_width, **changes),
         )
-        spent = [outcomes[name].seconds for name in names]
-        # Building belongs to the cost of a network: the first proxy pays it.
-        spent[0] += time.perf_counter() - started - sum(spent)
         return [
             {
                 "score": outcomes[name].score,
                 "status": outcomes[name].status,
                 "message": outcomes[name].message,
-                "seconds": seconds,
+                "seconds": outcomes[name].seconds,
             }
-            for name, seconds in zip(names, spent, strict=True)
+            for name in names
         ]
+
+
+def seed_of(settings: Scoring, task: Task) -> int:
+    """Seed of the weights and the noise of a network."""
+    return seeds.derive_seed(settings.seed, settings.space, task.arch, task.repeat)
 
 
 def _augmented(images: np.ndarray, settings: Scoring) -> np.ndarray:

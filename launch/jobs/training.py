@@ -2,47 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import hashlib
-import json
 import math
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from launch.flags.training import Training, after
-from launch.jobs.base import Job, Task, Worker
+from launch.jobs.base import Task, Worker
+from launch.jobs.states import KeptJob, require
 from tfnas import seeds
 from tfnas.runs import records
 
 if TYPE_CHECKING:
-    from etils import epath
-
     from tfnas.networks.graph import Graph
     from tfnas.training import Checkpoint, Trainer
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainJob(Job):
-    """Trains architectures and measures how accurate they become, in percent.
+class TrainJob(KeptJob):
+    """Trains architectures and measures how accurate they become, in percent."""
 
-    Attributes:
-        settings: of the trainings.
-        output: folder of the records, in which trainings under way keep their state; "" for none.
-        checkpoint_seconds: between two states.
-    """
-
-    noun = "trainings"
     whole = True
 
     settings: Training
-    output: str = ""
-    checkpoint_seconds: float = 600.0
-
-    @property
-    def repeats(self) -> int:
-        return self.settings.repeats
 
     def blanks(self) -> list[records.Record]:
         settings, network = self.settings, self.settings.network()
@@ -71,36 +53,6 @@ class TrainJob(Job):
 
     def worker(self) -> Worker:
         return _Trainings(self)
-
-    def checkpoint(self, task: Task) -> Checkpoint | None:
-        """Where a training keeps its state."""
-        from tfnas import training
-
-        if not self.output:
-            return None
-        # The blanks of all that is asked for: what is recorded already does not change the training.
-        identity = json.dumps([task.fill(blank).key for blank in self.blanks()])
-        name = hashlib.sha256(identity.encode()).hexdigest()[:32]
-        return training.Checkpoint(self._folder() / f"{name}.state", identity, self.checkpoint_seconds)
-
-    def _folder(self) -> epath.Path:
-        from etils import epath
-
-        return epath.Path(self.output) / "checkpoints"
-
-    def tidy(self, tasks: Sequence[Task]) -> list[Task]:
-        """Removes the states of trainings whose records have been written; gives those that still wait for theirs."""
-        if not (self.output and self._folder().is_dir()):
-            return []
-        known, waiting, blanks = records.done(self.output, retry=True), [], self.blanks()
-        for task in tasks:
-            if all(task.fill(blank).key in known for blank in blanks):
-                self.checkpoint(task).remove()
-            else:
-                waiting.append(task)
-        with contextlib.suppress(OSError, ValueError):  # other states are in it
-            self._folder().rmdir()
-        return waiting
 
 
 class _Trainings(Worker):
@@ -137,7 +89,7 @@ class _Trainings(Worker):
         try:
             graph, trainer = self._trainer(task.arch)
             trainer.start(weights.initialize(graph, settings.scheme(), seed))
-            if self._train(trainer, seed, self.job.checkpoint(task)):
+            if self._train(trainer, seed, next(iter(self.job.checkpoints(task)), None)):
                 self.finished.append(task)
         except Exception:
             self.arch = ""  # what is left of the trainer is not used again
@@ -188,15 +140,12 @@ class _Trainings(Worker):
     def _trainer(self, arch: str) -> tuple[Graph, Trainer]:
         """The trainer of an architecture, made once for all its repeats."""
         if self.arch != arch:
-            from tfnas import data, memory, training
-            from tfnas.engine.memory import training as training_memory
+            from tfnas import data, training
 
             self.arch, self.graph, self.trainer = "", None, None
             settings = self.settings
             graph, recipe = settings.layer_graph(arch), settings.to_recipe()
-            itemsize = 8 if settings.precision == "float64" else 4
-            needed = training_memory(graph, recipe.batch_size, training.EVAL_BATCH, itemsize)
-            memory.require(needed, f"training on {recipe.batch_size} images at once")
+            require(graph, recipe, settings.precision, training.EVAL_BATCH)
             self.trainer = training.Trainer(
                 graph,
                 recipe,

@@ -19,6 +19,9 @@ _FLAGS = {
     "ntk_batch_size": lambda value: "2",
     "noise_repeats": lambda value: "1",
     "epochs": lambda value: "1",
+    "after_epochs": lambda value: "0,1",
+    "train_batch_size": lambda value: "32",
+    "fear_batch_size": lambda value: "32",
     "repeats": lambda value: "1",
     "score_batch_size": lambda value: "8",
     "litert_repeats": lambda value: "2",
@@ -33,7 +36,7 @@ _FLAGS = {
 }
 # Launcher -> flags put in front, for what a command does not say itself.
 _DEFAULTS = {
-    "launch.score": ("--width=8", "--depth=1"),
+    "launch.score": ("--width=8", "--depth=1", "--train_split=train[:256]"),
     "launch.nngp": ("--width=8", "--depth=1"),
     "launch.train": ("--width=4", "--depth=1", "--train_split=train[:256]", "--crop=0"),
     "launch.mnas": ("--width=8", "--batch_size=32", "--train_split=train[:256]", "--n_train=10", "--n_val=20"),
@@ -52,6 +55,8 @@ _SPECIAL = (
     (r"--archs=first100\.txt", ("--num_archs=4",)),
     (r"launch\.train", ("--num_archs=1",)),
     (r"launch\.predict .*--table=nasbench101", ("--n_train=6", "--top_k=2", "--threshold=0", "--predictors=gcn")),
+    (r"--proxies=fear|--after_epochs", ("--num_archs=2", "--crop=0")),
+    (r"--proxies=fear", ("--train_batch_size=32", "--epochs=4", "--fear_epochs=1")),
     (r"launch\.mnas(?!.*--space=)", ("--num_archs=1", "--latency_size=32")),
     (r"launch\.prepare .*--dataset=cifar10", ("--dataset=digits",)),
     (

@@ -49,7 +49,7 @@ INSTEAD = {
     ("prepare", "manual_dir"): "--dataset=synthetic",
 }
 # Where a large number is a run without end.
-ENDLESS = {"repeats", "noise_repeats", "ensemble", "epochs"}
+ENDLESS = {"repeats", "noise_repeats", "ensemble", "epochs", "fear_epochs"}
 LINES = re.compile(r"error: [^\n]+\n")
 
 
@@ -180,6 +180,8 @@ WORK = {
         [f"--seed={2**63 - 1}", "--shard=0/1000", "--workers=1", "--threads=0"],
         ["--proxies=naswot,naswot,params", "--batch_size=1", "--noise_repeats=1"],
         ["--width=9223372036854775807"],
+        ["--after_epochs=1,0,1", "--train_batch_size=400", "--learning_rate=1e308", "--crop=0"],
+        ["--proxies=fear", "--epochs=1", "--train_batch_size=400", "--fear_threshold=1e-300", "--fear_batch_size=800"],
     ],
     "nngp": [
         [f"--seed={-(2**63)}", "--regularizers=1e-320,1e308", "--kernels=~/k é"],

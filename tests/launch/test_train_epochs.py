@@ -105,7 +105,7 @@ def test_other_rules_end_trainings_too(more, tmp_path, digits_dir):
     )
 
 
-def interrupted(monkeypatch, command, steps):
+def interrupted(monkeypatch, command, steps, main=train.main):
     """Exit code of a run that Ctrl-C ends after so many steps, and the steps that are left to another."""
     original, left = training.Trainer.step, iter([None] * steps)
 
@@ -116,15 +116,15 @@ def interrupted(monkeypatch, command, steps):
 
     with monkeypatch.context() as patch:
         patch.setattr(training.Trainer, "step", step)
-        return train.main(command)
+        return main(command)
 
 
-def counted(monkeypatch, command):
+def counted(monkeypatch, command, main=train.main):
     """Exit code and number of steps of a run."""
     original, steps = training.Trainer.step, []
     with monkeypatch.context() as patch:
         patch.setattr(training.Trainer, "step", lambda self, *args: (steps.append(0), original(self, *args))[1])
-        return train.main(command), len(steps)
+        return main(command), len(steps)
 
 
 @pytest.mark.parametrize("steps", [6, 17])

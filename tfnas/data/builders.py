@@ -105,6 +105,8 @@ def prepare(
         if source.name == "digits":
             prepare_digits(folder)
         else:
+            if source.name == "synthetic_cifar10":
+                import tfnas.data.labelled_noise  # noqa: F401  (TFDS then knows it)
             with _impatient():
                 tfds.builder(source.builder, data_dir=folder).download_and_prepare(download_config=config)
     except requests.exceptions.RequestException as error:

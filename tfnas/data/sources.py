@@ -2,7 +2,7 @@
 
 A data set is added by adding its `Source` to `SOURCES`: everything else follows from that. Its TFDS builder must have
 the features "label" and "image": uint8, all of one size, or photographs of any size. What TFDS does not have needs a
-builder first, such as `tfnas.data.digits`.
+builder first, such as `tfnas.data.digits` and `tfnas.data.labelled_noise`.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ SOURCES = {
         Source("synthetic", "", 10, (32, 32, 3), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
         Source("cifar10", "cifar10", 10, (32, 32, 3), *_CIFAR10),
         Source("cifar100", "cifar100", 100, (32, 32, 3), *_CIFAR100),
+        Source("synthetic_cifar10", "synthetic_cifar10", 10, (32, 32, 3), (128.0,) * 3, (32.0,) * 3),
         _resized("imagenet16-120", "imagenet_resized/16x16", 120, 16, _IMAGENET16),
         _resized("imagenet_resized/32x32", "imagenet_resized/32x32", 1000, 32, _IMAGENET),
         _resized("imagenet_resized/64x64", "imagenet_resized/64x64", 1000, 64, _IMAGENET),

@@ -3,7 +3,7 @@
 Rooms: `recipes` and `schedules` say how; `layout` puts parameters into vectors, which `optimizers` change; `augment`
 changes batches; `passes` has loss and gradients by the kernels of the engine, `replicas` on several devices; `stopping`
 ends a training early; `checkpoints` keeps its state; `trainer` drives them; `fear` is made
-of two trainings.
+of two trainings, and `threshold` says how far the first has to go.
 
 Nothing here imports TensorFlow before a trainer is made.
 """
@@ -15,6 +15,7 @@ from tfnas.training.layout import last_cells
 from tfnas.training.recipes import DECAYED, OPTIMIZERS, RECIPES, Recipe, check_size, named
 from tfnas.training.schedules import SCHEDULES
 from tfnas.training.stopping import Plateau, Rule, Threshold, TimeLimit
+from tfnas.training.threshold import hog_threshold
 from tfnas.training.trainer import EVAL_BATCH, PRECISIONS, Arrays, Trainer
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Trainer",
     "check_size",
     "fear_score",
+    "hog_threshold",
     "last_cells",
     "named",
 ]

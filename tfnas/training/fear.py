@@ -8,17 +8,20 @@ frozen BN layers normalise by the batch. Unlike there, frozen parameters do not 
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tfnas.networks.graph import Graph
+from tfnas.training.checkpoints import Checkpoint
+from tfnas.training.epochs import Epoch
 from tfnas.training.layout import last_cells
 from tfnas.training.recipes import RECIPES, Recipe
-from tfnas.training.stopping import Threshold, TimeLimit
+from tfnas.training.stopping import Rule, Threshold, TimeLimit
 from tfnas.training.trainer import Arrays, Trainer
 
 
@@ -60,7 +63,14 @@ class FearScore:
 
 
 def fear_score(
-    graph: Graph, weights: Mapping[str, np.ndarray], train: Arrays, settings: Fear, *, seed: int = 0, **options: Any
+    graph: Graph,
+    weights: Mapping[str, np.ndarray],
+    train: Arrays,
+    settings: Fear,
+    *,
+    seed: int = 0,
+    checkpoints: Sequence[Checkpoint] = (),
+    **options: Any,
 ) -> FearScore:
     """Both stages for one network.
 
@@ -70,22 +80,43 @@ def fear_score(
         train: images [N, H, W, C] and labels [N].
         settings: of the stages.
         seed: of the order of examples and of augmentation.
+        checkpoints: where either stage keeps its state as it goes, and goes on from; none by default.
         **options: of `Trainer`, besides what is trained.
 
     Raises:
         InputError: as `Trainer`; fewer cells than are to be trained, before anything is.
     """
     chosen = last_cells(graph, settings.cells)
-    first = Trainer(graph, settings.first, **options)
-    first.start(weights)
     goal = Threshold(settings.threshold)
     limit = [TimeLimit(settings.seconds)] if math.isfinite(settings.seconds) else []
-    epochs = list(first.run(train, seed=seed, stop=[goal, *limit]))
+    kept = dict(enumerate(checkpoints))
+    first = Trainer(graph, settings.first, **options)
+    epochs = _train(first, weights, train, seed, kept.get(0), [goal, *limit])
     taken = sum(epoch.seconds for epoch in epochs)
     if not goal(epochs):
         return FearScore(math.nan, False, len(epochs), (taken, 0.0))
+    if kept:
+        first.save(kept[0])  # or what interrupts stage 2 would cost stage 1 too
     second = Trainer(graph, settings.second, trained=chosen, **options)
-    second.start(first.weights())
-    last = list(second.run(train, seed=seed))
+    last = _train(second, first.weights(), train, seed, kept.get(1))
     accuracy = last[-1].train_accuracy if math.isfinite(last[-1].train_loss) else math.nan
     return FearScore(accuracy, True, len(epochs), (taken, sum(epoch.seconds for epoch in last)))
+
+
+def _train(
+    trainer: Trainer,
+    weights: Mapping[str, np.ndarray],
+    train: Arrays,
+    seed: int,
+    checkpoint: Checkpoint | None,
+    stop: Sequence[Rule] = (),
+) -> list[Epoch]:
+    """All epochs of a stage, from its start or from its state; one that takes as long as a state may is kept."""
+    resumed = checkpoint is not None and trainer.resume(checkpoint)
+    if not resumed:
+        trainer.start(weights)
+    collections.deque(trainer.run(train, seed=seed, stop=stop, checkpoint=checkpoint), maxlen=0)
+    taken = sum(epoch.seconds for epoch in trainer.history)
+    if checkpoint is not None and (resumed or taken >= checkpoint.seconds):
+        trainer.save(checkpoint)
+    return trainer.history

@@ -8,7 +8,10 @@ import pytest
 from launch.flags.inference import Inference
 from launch.flags.latency import Latency
 from launch.flags.scoring import Scoring
+from launch.flags.trained import Trained
 from launch.flags.training import Training
+from launch.jobs.after import AfterJob
+from launch.jobs.fear import FearJob
 from launch.jobs.inference import InferenceJob
 from launch.jobs.latency import LatencyJob
 from launch.jobs.scores import ScoreJob
@@ -29,6 +32,62 @@ NETWORK = {
 # Untrained weights take as long as any.
 LATENCY = NETWORK | {"seed": (1, NOTHING), "init": ("xavier", NOTHING), "latency_size": (16, EVERY)}
 MEASURED = Latency(dataset="synthetic", width=4, depth=1, latency="litert")
+# Flags of recipes, beside epochs and batch size, where --recipe is not given.
+RECIPES = {
+    "learning_rate": (0.2, EVERY),
+    "schedule": ("constant", EVERY),
+    "momentum": (0.8, EVERY),
+    "weight_decay": (0.1, EVERY),
+    "label_smoothing": (0.1, EVERY),
+    "flip": (False, EVERY),
+    "crop": (2, EVERY),
+    "recipe": ("lga", EVERY),
+    "decay_rate": (0.5, NOTHING),  # of a staircase
+    "decay_epochs": (1.0, NOTHING),
+    "warmup_epochs": (1.0, EVERY),
+    "optimizer": ("rmsprop", EVERY),
+    "nesterov": (False, EVERY),
+    "rms_decay": (0.5, NOTHING),  # of RMSprop
+    "rms_epsilon": (1.0, NOTHING),
+    "decayed": ("not_bn", EVERY),
+    "clip_norm": (1.0, EVERY),
+    "ema": (0.9, EVERY),
+    "unbiased_variance": (True, EVERY),
+    "cutout": (3, EVERY),
+}
+TRAINED = NETWORK | RECIPES
+TRAINED |= {
+    "epochs": (9, EVERY),
+    "train_batch_size": (16, EVERY),
+    "train_split": ("train[:50%]", EVERY),
+    "repeats": (2, NOTHING),
+    "dtype": ("float64", EVERY),
+    "checkpoint_seconds": (1.0, NOTHING),
+}
+OF_FEAR = {
+    "fear_threshold": (0.5, ("fear", "time_to_threshold")),
+    "fear_seconds": (9.0, ("fear", "time_to_threshold")),
+    "fear_cells": (2, ("fear",)),
+    "fear_epochs": (9, ("fear",)),
+    "fear_batch_size": (16, ("fear",)),
+}
+OF_SCORES = {
+    "split": ("test", ("gradsign", "fnorm", "l2_norm", "zen")),
+    "batch_size": (9, ("gradsign", "fnorm", "l2_norm", "zen")),
+    "bn": ("inference", ("gradsign", "fnorm")),
+    "ntk_batch_size": (4, ("fnorm",)),
+    "ntk_logits": ("trace", ("fnorm",)),
+    "ntk_params": ("all", ("fnorm",)),
+    "noise_repeats": (3, ("zen",)),
+    "synflow_kept_bn": (("reduction",), NOTHING),
+    "augment": (True, ("gradsign", "fnorm", "zen")),
+}
+
+
+def after(names, *times):
+    return tuple(f"{name}_after{time}" for time in times for name in names)
+
+
 # Job, settings, and by setting another value with the records of which it makes others.
 JOBS = {
     "scores": (
@@ -72,10 +131,43 @@ JOBS = {
             "labels": (5, EVERY),
         },
     ),
+    "after training": (
+        AfterJob,
+        Trained(
+            dataset="synthetic",
+            width=4,
+            depth=1,
+            proxies=("gradsign", "fnorm", "l2_norm", "zen"),
+            batch_size=8,
+            after_epochs=(0, 1, 3),
+            prescribed_init=False,
+        ),
+        TRAINED
+        | {name: (value, after(names, 1, 3)) for name, (value, names) in OF_SCORES.items()}
+        | {name: (value, NOTHING) for name, (value, _) in OF_FEAR.items()}
+        | {
+            "proxies": (("gradsign", "fnorm", "l2_norm", "zen", "ncn"), after(["ncn"], 1, 3)),
+            "after_epochs": ((1, 3, 5), after(["gradsign", "fnorm", "l2_norm", "zen", "shortreg"], 5)),
+            "prescribed_init": (True, NOTHING),  # zen is not trained then
+        },
+    ),
+    "fear": (
+        FearJob,
+        Trained(dataset="synthetic", width=4, depth=1, proxies=("fear",), fear_threshold=0.4),
+        TRAINED
+        | OF_FEAR
+        | {name: (value, NOTHING) for name, (value, _) in OF_SCORES.items()}
+        | {
+            "proxies": (("fear", "time_to_threshold"), NOTHING),
+            "after_epochs": ((1, 3), NOTHING),
+            "prescribed_init": (False, NOTHING),
+        },
+    ),
     "training": (
         TrainJob,
         Training(dataset="synthetic", width=4, depth=1, train_split="train[:50%]", val_split="train[50%:]"),
         NETWORK
+        | RECIPES
         | {
             "train_split": ("train[:40%]", EVERY),
             "val_split": ("train[60%:]", ("val_accuracy",)),
@@ -83,26 +175,6 @@ JOBS = {
             "repeats": (2, NOTHING),
             "epochs": (2, EVERY),
             "batch_size": (16, EVERY),
-            "learning_rate": (0.2, EVERY),
-            "schedule": ("constant", EVERY),
-            "momentum": (0.8, EVERY),
-            "weight_decay": (0.1, EVERY),
-            "label_smoothing": (0.1, EVERY),
-            "flip": (False, EVERY),
-            "crop": (2, EVERY),
-            "recipe": ("lga", EVERY),
-            "decay_rate": (0.5, NOTHING),  # of a staircase
-            "decay_epochs": (1.0, NOTHING),
-            "warmup_epochs": (1.0, EVERY),
-            "optimizer": ("rmsprop", EVERY),
-            "nesterov": (False, EVERY),
-            "rms_decay": (0.5, NOTHING),  # of RMSprop
-            "rms_epsilon": (1.0, NOTHING),
-            "decayed": ("not_bn", EVERY),
-            "clip_norm": (1.0, EVERY),
-            "ema": (0.9, EVERY),
-            "unbiased_variance": (True, EVERY),
-            "cutout": (3, EVERY),
             "measured_epochs": ((1, 3), tuple(f"{name}_accuracy_epoch{i}" for name in SPLITS for i in (1, 3))),
             "train_last": (1, EVERY),
             "stop_accuracy": (0.5, EVERY),

@@ -49,6 +49,12 @@ class Run:
             assert time.monotonic() < deadline
             time.sleep(0.02)
 
+    def until_recorded(self, archs):
+        deadline = time.monotonic() + 300
+        while not set(archs) <= set(self.records().arch):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
     def end(self):
         out, error = self.process.communicate(timeout=300)
         return self.process.returncode, out, error

@@ -242,6 +242,7 @@ def test_names_and_their_jobs():
     assert config(proxies=("all",)).names() == proxies.names()
     assert config(proxies=("nngp",)).names() == []
     assert config(proxies=("ntk", "snip", "nngp")).names("ensemble") == ["nngp", "ntk"]
+    assert config(proxies=("snip", "fear")).names("stages") == ["fear"]
     found = jobs(config(proxies=("ntk", "snip", "nngp"), n_train=(5, 7), data_dir="d", width=3))
     assert [type(job).__name__ for job in found] == ["ScoreJob", "InferenceJob", "InferenceJob"]
     assert [job.settings.kernel for job in found[1:]] == ["nngp", "ntk"]
@@ -281,11 +282,20 @@ def test_a_proxy_of_an_ensemble_is_scored_once_it_is_registered(tmp_path, made_u
         assert scores[f"made_up_{size}"] == scores[f"nngp_{size}"] + 2 * scores[f"ntk_{size}"]
 
 
-@pytest.mark.parametrize("consumes", ["training", "predictor"])
-def test_a_proxy_that_no_job_can_compute_yet_is_an_error_that_says_so(made_up, consumes):
-    made_up(consumes)
-    assert proxies.names(consumes) == ["made_up"]
+def test_a_proxy_of_a_training_is_scored_once_it_is_registered(tmp_path, made_up, digits_dir):
+    made_up("training", lambda epochs: len(epochs) + epochs[-1].train_accuracy)
+    more = {"dataset": "digits", "data_dir": str(digits_dir), "train_split": "train[:64]", "train_batch_size": 32}
+    for job in jobs(config(proxies=("made_up", "shortreg"), after_epochs=(1, 2), crop=0, **more)):
+        base.run(job, ARCHS[:1], Execution(output=str(tmp_path)))
+    scores = records.read(tmp_path).set_index("proxy").score
+    for epochs in (1, 2):
+        assert scores[f"made_up_after{epochs}"] == epochs + scores[f"shortreg_after{epochs}"]
+
+
+def test_a_proxy_that_no_job_can_compute_yet_is_an_error_that_says_so(made_up):
+    made_up("predictor")
+    assert proxies.names("predictor") == ["made_up"]
     for subject in ("network", "ensemble"):
-        with pytest.raises(InputError, match=f"made_up, which consumes {consumes}. Allowed: all, .*nngp, ntk$"):
+        with pytest.raises(InputError, match=r"made_up, which consumes predictor. Allowed: all, .*nngp, ntk, shortreg"):
             config(proxies=("snip", "made_up")).names(subject)
     assert "made_up" not in config(proxies=("all",)).names()
