@@ -59,7 +59,8 @@ class Counter(base.Worker):
             file.write(f"{task.arch} {task.repeat} {noted}\n")
         died = pathlib.Path(self.job.notes, "died")
         if "die" in task.arch and not ("once" in task.arch and died.exists()):
-            died.touch()
+            if "once" in task.arch:
+                died.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         if "error" in task.arch:
             raise RuntimeError("broken\nlayer")
