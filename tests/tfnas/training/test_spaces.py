@@ -15,6 +15,7 @@ NETWORKS = {
     "nasbench201, zcnas": {"width": 4, "depth": 1, "input_shape": (8, 8, 3), "flavour": "zcnas"},
     "nasbench201_size": {"depth": 1, "input_shape": (8, 8, 3)},
     "mnas": {"width": 8, "input_shape": (32, 32, 3)},
+    "proxylessnas": {"input_shape": (32, 32, 3)},
 }
 
 
