@@ -33,7 +33,7 @@ from launch.flags.architectures import Architectures
 from launch.flags.execution import Execution
 from launch.flags.inference import Sizes
 from launch.flags.trained import Trained
-from launch.jobs import asked, base, states, summary, thresholds
+from launch.jobs import asked, base, summary, thresholds
 from tfnas import tables
 
 
@@ -86,8 +86,6 @@ def run(config: Config) -> int:
     codes = []
     for job in jobs(config):
         base.run(job, architectures, config)
-        if isinstance(job, states.KeptJob):
-            job.tidy(job.tasks(architectures))
         frame = job.results(architectures, config.output)
         codes.append(summary.tell(frame, config.output))
     table = config.archs if config.archs and tables.is_table(config.archs) else ""

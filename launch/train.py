@@ -64,7 +64,6 @@ def run(config: Config) -> int:
     job = TrainJob(settings, config.output if config.checkpoint_seconds else "", config.checkpoint_seconds)
     base.run(job, architectures, config)
     frame = job.results(architectures, config.output)
-    job.tidy(job.tasks(architectures))
     means = frame[frame.status == "ok"].groupby("proxy").score.agg(["count", "mean", "min", "max"])
     if len(means):
         print(means.to_string(float_format="{:.2f}".format))

@@ -14,7 +14,7 @@ import hashlib
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tfnas import environment, memory
@@ -28,11 +28,37 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from launch.flags.execution import Execution
+    from launch.flags.networks import Networks
 
 
 def narrow(config: Any, settings: type) -> Any:
     """Of a launcher's config the fields of one group of settings, as that group."""
     return settings(**{field.name: getattr(config, field.name) for field in dataclasses.fields(settings)})
+
+
+def blank(settings: Networks, proxy: str, options: Mapping[str, Any], **more: Any) -> records.Record:
+    """A record of a network, without architecture, repeat and values.
+
+    Args:
+        settings: of the networks.
+        proxy: what the record is of.
+        options: settings that are in its key beside the classes and the images of the network.
+        **more: other fields.
+    """
+    network = settings.network()
+    options = {"classes": network.classes, "input_shape": network.input_shape, **options}
+    return records.Record(
+        space=settings.space,
+        arch="",
+        dataset=settings.dataset,
+        proxy=proxy,
+        score=math.nan,
+        width=network.width,
+        depth=network.depth,
+        flavour=network.flavour,
+        options=records.dump_options(options),
+        **more,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +143,10 @@ class Job(abc.ABC):
         blanks = tuple(self.blanks())
         return [Task(arch, repeat, blanks) for arch in archs for repeat in range(self.repeats)]
 
+    def tidy(self, tasks: Sequence[Task]) -> list[Task]:
+        """Removes what tasks have left beside their records that these make needless; gives those that still wait."""
+        return []
+
     def warnings(self, found: pd.DataFrame) -> list[str]:
         """What to say of its records, as `results` gives them, beside failures."""
         return []
@@ -160,6 +190,7 @@ def run(job: Job, archs: Sequence[str], execution: Execution) -> None:
             found = f"{len(known)} records found; {ready} of {len(tasks)} {job.noun} are done"
             print(f"{execution.output}: {found}", flush=True)
         if not todo:
+            job.tidy(tasks)
             return
         with (
             records.Writer(execution.output, f"{index}of{count}", every=job.flush_every) as writer,
@@ -169,6 +200,7 @@ def run(job: Job, archs: Sequence[str], execution: Execution) -> None:
             for task, found in results:
                 writer.add(record for record in _records(task, found) if record.key not in known)
                 bar.advance()
+        job.tidy(tasks)
 
 
 def _left(task: Task, known: set[tuple], whole: bool) -> Task:

@@ -16,7 +16,7 @@ from etils import epath
 
 import proxies
 from launch.flags.inference import Inference
-from launch.jobs.base import Job, Task, Worker
+from launch.jobs.base import Job, Task, Worker, blank
 from tfnas import memory, paths, seeds
 from tfnas.errors import first_line
 from tfnas.runs import records
@@ -50,8 +50,6 @@ class InferenceJob(Job):
         """The record of each combination of sizes, then of parameters and FLOPs."""
         settings, network = self.settings, self.settings.network()
         options = {
-            "classes": network.classes,
-            "input_shape": network.input_shape,
             "train_split": settings.train_split,
             "val_split": settings.val_split,
             "bn_momentum": network.bn_momentum,
@@ -61,22 +59,13 @@ class InferenceJob(Job):
         if settings.labels:  # records of the first versions, all of them of all labels, do not say so
             options["labels"] = settings.labels
         common = {
-            "space": settings.space,
-            "arch": "",
-            "dataset": settings.dataset,
-            "score": math.nan,
             "seed": settings.seed,
             "init": settings.scheme(),
             "batch_size": settings.calibration(),
-            "width": network.width,
-            "depth": network.depth,
-            "flavour": network.flavour,
         }
         names = ["_".join(map(str, (settings.kernel, *sizes))) for sizes in settings.combinations()]
-        whole = records.dump_options(options)
-        bare = records.dump_options({key: options[key] for key in ("classes", "input_shape")})
-        blanks = [records.Record(proxy=name, bn="inference", options=whole, **common) for name in names]
-        return blanks + [records.Record(proxy=name, options=bare, **common) for name in proxies.SIZES]
+        inferred = [blank(settings, name, options, bn="inference", **common) for name in names]
+        return inferred + [blank(settings, name, {}, **common) for name in proxies.SIZES]
 
     def worker(self) -> Worker:
         return _Inferrer(self.settings)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -46,8 +45,8 @@ class LatencyJob(Job):
         return f"latency_{self.settings.kind}"
 
     def blanks(self) -> list[records.Record]:
-        settings, network = self.settings, self.settings.network()
-        options: dict[str, Any] = {"classes": network.classes, "input_shape": network.input_shape}
+        settings = self.settings
+        options: dict[str, Any] = {}
         if settings.kind == "table":
             from tfnas.latency import table
 
@@ -57,19 +56,7 @@ class LatencyJob(Job):
 
             options |= {"repeats": settings.litert_repeats, "warm_up": settings.litert_warm_up}
             options |= {"threads": litert.THREADS, "litert": litert.version(), "cpu": environment.cpu_model()}
-        return [
-            records.Record(
-                space=settings.space,
-                arch="",
-                dataset=settings.dataset,
-                proxy=self.name,
-                score=math.nan,
-                width=network.width,
-                depth=network.depth,
-                flavour=network.flavour,
-                options=records.dump_options(options),
-            )
-        ]
+        return [base.blank(settings, self.name, options)]
 
     @property
     def alone(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import numpy as np
 
 import proxies
 from launch.flags.scoring import Scoring
-from launch.jobs.base import Job, Task, Worker
+from launch.jobs.base import Job, Task, Worker, blank
 from tfnas import seeds
 from tfnas.runs import records
 
@@ -54,8 +53,7 @@ def blanks(settings: Scoring, names: Iterable[str], more: Mapping[str, Any] | No
         names: of proxies.
         more: options of all of them, beside their own.
     """
-    network, options = settings.network(), settings.options()
-    common = {"split": settings.split, "classes": network.classes, "input_shape": network.input_shape, **(more or {})}
+    options, common = settings.options(), {"split": settings.split, **(more or {})}
     found = []
     for entry in map(proxies.get, names):
         changed = {_RECORDED_AS.get(name, name): getattr(options, name) for name in entry.options}
@@ -63,23 +61,8 @@ def blanks(settings: Scoring, names: Iterable[str], more: Mapping[str, Any] | No
             changed["dtype"] = settings.dtype  # records of the first versions, all of them float32, do not say so
         if settings.augment and entry.consumes != "nothing":
             changed["augment"] = True  # nor that images are as they are
-        found.append(
-            records.Record(
-                space=settings.space,
-                arch="",
-                dataset=settings.dataset,
-                proxy=entry.name,
-                score=math.nan,
-                seed=settings.seed,
-                init=settings.scheme(),
-                bn=entry.mode(options),
-                batch_size=settings.images(entry.name),
-                width=network.width,
-                depth=network.depth,
-                flavour=network.flavour,
-                options=records.dump_options(common | changed),
-            )
-        )
+        drawn = {"seed": settings.seed, "init": settings.scheme(), "batch_size": settings.images(entry.name)}
+        found.append(blank(settings, entry.name, common | changed, bn=entry.mode(options), **drawn))
     return found
 
 

@@ -6,12 +6,11 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import proxies
-from launch.jobs.base import Job, Task
+from launch.jobs.base import Job, Task, blank
 from tfnas.runs import records
 
 if TYPE_CHECKING:
@@ -45,26 +44,12 @@ class KeptJob(Job):
 
     def blank(self, name: str, recipe: Recipe, **options: Any) -> records.Record:
         """The record of a score of a training by a recipe, without architecture, repeat and values."""
-        settings, network, entry = self.settings, self.settings.network(), proxies.get(name)
-        options |= {"classes": network.classes, "input_shape": network.input_shape}
+        settings = self.settings
         options["training"] = recipe.options() | {"train_split": settings.train_split}
         if settings.dtype != "float32":
             options["dtype"] = settings.dtype
-        return records.Record(
-            space=settings.space,
-            arch="",
-            dataset=settings.dataset,
-            proxy=name,
-            score=math.nan,
-            seed=settings.seed,
-            init=settings.scheme(),
-            bn=entry.bn,
-            batch_size=recipe.batch_size,
-            width=network.width,
-            depth=network.depth,
-            flavour=network.flavour,
-            options=records.dump_options(options),
-        )
+        drawn = {"seed": settings.seed, "init": settings.scheme(), "batch_size": recipe.batch_size}
+        return blank(settings, name, options, bn=proxies.get(name).bn, **drawn)
 
     def checkpoints(self, task: Task) -> list[Checkpoint]:
         """Where the trainings of a task keep their states; none where nothing is kept."""

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from launch.flags.training import Training, after
-from launch.jobs.base import Task, Worker
+from launch.jobs.base import Task, Worker, blank
 from launch.jobs.states import KeptJob, require
 from tfnas import seeds
 from tfnas.runs import records
@@ -27,27 +27,14 @@ class TrainJob(KeptJob):
     settings: Training
 
     def blanks(self) -> list[records.Record]:
-        settings, network = self.settings, self.settings.network()
+        settings = self.settings
         train_split, val_split, test_split = settings.splits()
-        options = settings.options()
-        options |= {"train_split": train_split, "classes": network.classes, "input_shape": network.input_shape}
+        options = settings.options() | {"train_split": train_split}
         measured = {"train_accuracy": train_split, "val_accuracy": val_split, "test_accuracy": test_split}
+        common = {"seed": settings.seed, "init": settings.scheme(), "bn": "batch"}
+        common["batch_size"] = settings.to_recipe().batch_size
         return [
-            records.Record(
-                space=settings.space,
-                arch="",
-                dataset=settings.dataset,
-                proxy=name,
-                score=math.nan,
-                seed=settings.seed,
-                init=settings.scheme(),
-                bn="batch",
-                batch_size=settings.to_recipe().batch_size,
-                width=network.width,
-                depth=network.depth,
-                flavour=network.flavour,
-                options=records.dump_options(options | {"split": measured[name.partition("_epoch")[0]]}),
-            )
+            blank(settings, name, options | {"split": measured[name.partition("_epoch")[0]]}, **common)
             for name in settings.measures()
         ]
 
