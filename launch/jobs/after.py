@@ -11,7 +11,7 @@ from launch.flags.scoring import Scoring
 from launch.flags.trained import Trained
 from launch.jobs.base import Task, Worker, narrow
 from launch.jobs.scores import Scorer, blanks, seed_of
-from launch.jobs.states import KeptJob, require
+from launch.jobs.states import KeptJob, KeptWorker, require
 from tfnas import seeds
 from tfnas.runs import records
 from tfnas.runs.records import FAILURES
@@ -53,23 +53,20 @@ class AfterJob(KeptJob):
         return _Trained(self)
 
 
-class _Trained(Worker):
+class _Trained(KeptWorker):
     """Trains one network after the other on the same images, and scores them on the same batch."""
 
     def __init__(self, job: AfterJob) -> None:
-        self.job, self.settings = job, job.settings
+        super().__init__(job)
         networks = tuple(name for name in job.settings.after() if proxies.get(name).subject == "network")
         scoring = narrow(job.settings, Scoring)
         self.scorer = Scorer(dataclasses.replace(scoring, proxies=networks)) if networks else None
         self.images = training_images(job.settings)
-        self.finished: list[Task] = []  # whose state is there until their records are written
 
-    def compute(self, task: Task) -> list[dict[str, Any]]:
+    def train(self, task: Task) -> list[dict[str, Any]]:
         from tfnas import data, training
 
         settings, recipe = self.settings, self.settings.short()
-        if self.finished:
-            self.finished = self.job.tidy(self.finished)
         graph = settings.layer_graph(task.arch)
         require(graph, recipe, settings.dtype)
         trainer = training.Trainer(graph, recipe, black=data.info(settings.dataset).black, precision=settings.dtype)
