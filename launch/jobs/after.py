@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 _AFTER = "_after"
 
 
+def name_after(proxy: str, epochs: int) -> str:
+    """What records call a score after so many epochs."""
+    return f"{proxy}{_AFTER}{epochs}" if epochs else proxy
+
+
+def parse_after(name: str) -> tuple[str, int]:
+    """(proxy, epochs) of the name of a record; the inverse of `name_after`."""
+    proxy, _, epochs = name.rpartition(_AFTER)
+    return (proxy, int(epochs)) if proxy and epochs.isdecimal() else (name, 0)
+
+
 @dataclasses.dataclass(frozen=True)
 class AfterJob(KeptJob):
     """Scores architectures after so many epochs of one training."""
@@ -46,7 +57,7 @@ class AfterJob(KeptJob):
         for time in settings.times():
             made = blanks(settings, networks, trained | {"after_epochs": time})
             made += [self.blank(name, recipe, after_epochs=time) for name in trainings]
-            found += [dataclasses.replace(blank, proxy=f"{blank.proxy}{_AFTER}{time}") for blank in made]
+            found += [dataclasses.replace(blank, proxy=name_after(blank.proxy, time)) for blank in made]
         return found
 
     def worker(self) -> Worker:
@@ -72,8 +83,8 @@ class _Trained(KeptWorker):
         trainer = training.Trainer(graph, recipe, black=data.info(settings.dataset).black, precision=settings.dtype)
         wanted: dict[int, list[str]] = {}
         for blank in task.blanks:
-            name, _, time = blank.proxy.rpartition(_AFTER)
-            wanted.setdefault(int(time), []).append(name)
+            name, time = parse_after(blank.proxy)
+            wanted.setdefault(time, []).append(name)
         found = self._train(trainer, task, graph, wanted)
         return [found.get(blank.proxy, _ended(trainer)) for blank in task.blanks]
 
@@ -86,7 +97,7 @@ class _Trained(KeptWorker):
         resumed = checkpoint is not None and trainer.resume(checkpoint)
         known = trainer.notes
         passed = [(name, time) for time, names in wanted.items() if time <= len(trainer.history) for name in names]
-        if not resumed or any(f"{name}{_AFTER}{time}" not in known for name, time in passed):
+        if not resumed or any(name_after(name, time) not in known for name, time in passed):
             trainer.start(initial(settings, task, graph))
         found = dict(trainer.notes)
         if len(trainer.history) < last:
@@ -116,7 +127,7 @@ class _Trained(KeptWorker):
         seconds = sum(passed.seconds for passed in trainer.history)
         for name in set(names) - set(networks):
             found[name] = value(proxies.get(name).compute(trainer.history), seconds=seconds)
-        return {f"{name}{_AFTER}{epoch}": found[name] for name in names}
+        return {name_after(name, epoch): found[name] for name in names}
 
 
 def _ended(trainer: Trainer) -> dict[str, Any]:
