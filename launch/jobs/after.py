@@ -61,10 +61,10 @@ class AfterJob(KeptJob):
         return found
 
     def worker(self) -> Worker:
-        return _Trained(self)
+        return AfterWorker(self)
 
 
-class _Trained(KeptWorker):
+class AfterWorker(KeptWorker):
     """Trains one network after the other on the same images, and scores them on the same batch."""
 
     def __init__(self, job: AfterJob) -> None:
@@ -104,7 +104,7 @@ class _Trained(KeptWorker):
             seed = seeds.derive_seed(settings.seed, "train", task.repeat)
             for epoch in trainer.run(self.images, seed=seed, checkpoint=checkpoint):
                 if epoch.epoch in wanted and math.isfinite(epoch.train_loss):
-                    values = self._look(trainer, task, graph, wanted[epoch.epoch])
+                    values = self.look(trainer, task, graph, wanted[epoch.epoch])
                     found |= values
                     # What failed is not kept: --retry trains again for it.
                     trainer.notes |= {key: value for key, value in values.items() if value["status"] not in FAILURES}
@@ -116,7 +116,7 @@ class _Trained(KeptWorker):
             self.finished.append(task)
         return found
 
-    def _look(self, trainer: Trainer, task: Task, graph: Graph, names: list[str]) -> dict[str, dict[str, Any]]:
+    def look(self, trainer: Trainer, task: Task, graph: Graph, names: list[str]) -> dict[str, dict[str, Any]]:
         """Values of all proxies at the present end of a training, by the name of their record."""
         epoch, found = len(trainer.history), {}
         networks = [name for name in names if proxies.get(name).subject == "network"]

@@ -15,7 +15,7 @@ from launch.jobs.after import AfterJob, name_after, parse_after
 from launch.jobs.base import Job, narrow
 from launch.jobs.scores import ScoreJob
 from launch.papers.base import Experiment, Inputs
-from launch.papers.ranking import expected
+from launch.papers.ranking import expected, measured
 from tfnas.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SMALL = {"width": 16, "depth": 1, "train_split": "train[:10%]", "train_batch_size": 256}
 # Of the digits: so few that an epoch needs small batches for its steps, too small to be cropped.
 DIGITS = {"train_batch_size": 64, "crop": 0, **EMBEDDED_NETWORK}
-_HINT = "Give a folder for each {column} to --scores"
+HINT = "Give a folder for each {column} to --scores"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,16 +113,19 @@ def parts(inputs: Inputs) -> dict[str, pd.DataFrame]:
         received = ", ".join(map(str, records["dataset"].unique()))
         raise InputError(f"No records of {', '.join(inputs.datasets)}. Received: records of {received}")
     for mine in found.values():
-        evidence.check_settings(mine, hint=_HINT)
+        evidence.check_settings(mine, hint=HINT)
     return found
 
 
 def values(inputs: Inputs, records: pd.DataFrame) -> pd.DataFrame:
-    """Scores [networks, names of records] in the order of `inputs.truth`; NaN where there is none."""
+    """Scores [networks of `inputs.truth`, names of records]; NaN where there is none.
+
+    In the order of their strings, so that no draw of networks depends on that of a file.
+    """
     from tfnas import evidence
 
     wide = evidence.average(records).pivot(index="arch", columns="proxy", values="score")
-    return wide.reindex(inputs.truth.index)
+    return wide.reindex(sorted(inputs.truth.index))
 
 
 def times(records: pd.DataFrame, proxy: str) -> list[int]:
@@ -163,12 +166,7 @@ def correlations(inputs: Inputs, wanted: Sequence[str], statistic: str) -> pd.Da
                     "proxy": proxy,
                     "epochs": time,
                     "method": name,
-                    "measure": statistic,
-                    "n": int(found["n"]),
-                    "left_out": int(found["left_out"]),
-                    "ours": found[statistic],
-                    "low": found[f"{statistic}_lo"],
-                    "high": found[f"{statistic}_hi"],
+                    **measured(found, statistic),
                     "paper": expected(inputs.experiment, dataset, name),
                 }
             )
@@ -211,9 +209,13 @@ def over_epochs(rows: pd.DataFrame, label: str) -> Figure:
 def notes(records: pd.DataFrame, space: Space) -> tuple[str, ...]:
     """Of which networks the scores are, and how these were trained."""
     networks = records[["width", "depth", "flavour"]].drop_duplicates()
+    how = records[["batch_size", "options"]].drop_duplicates()
+    of_splits = zip(how["batch_size"], (json.loads(text).get("split") for text in how["options"]), strict=True)
+    batches = {f"{n} image{'s' * (n > 1)} of {split}" for n, split in of_splits if split}
     of = "; ".join(f"width {w}, {d} cells a stage ({f})" for w, d, f in networks.itertuples(index=False))
     published = space.published
     found = [f"networks: {of}; published are width {published.width} and {published.depth} cells"]
+    found += [f"scored on {', '.join(sorted(batches))}"] * bool(batches)
     trained = records["proxy"].astype(str).map(lambda name: parse_after(name)[1] > 0)
     # Of one training the options of all its scores agree.
     recipes = {

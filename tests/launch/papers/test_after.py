@@ -1,22 +1,22 @@
 """Scores after epochs of training: the jobs at each scale, and rank correlations counted pair by pair."""
 
 import dataclasses
-import itertools
 import json
-import math
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import proxies
 import spaces
 from launch.flags.reproduction import Reproduction
 from launch.jobs.after import AfterJob, name_after, parse_after
 from launch.jobs.scores import ScoreJob
 from launch.papers import after
 from launch.papers.after import After
-from launch.papers.base import Inputs
 from launch.papers.registry import EXPERIMENTS
+from tests.launch.papers.cases import frame_of, inputs_of, tau
+from tfnas import training
 from tfnas.errors import InputError
 
 FIG6 = EXPERIMENTS["lga_fig6"]
@@ -28,29 +28,15 @@ def jobs_of(jobs=JOBS, space="nasbench201", datasets=("synthetic",), **request):
     return jobs.of(FIG6, request, space, datasets)
 
 
-def tau(score, truth):
-    """Kendall's tau-b, pair by pair."""
-    both = list(zip(score, truth, strict=True))
-    signs = [(np.sign(a - c), np.sign(b - d)) for (a, b), (c, d) in itertools.combinations(both, 2)]
-    untied = [sum(sign[i] != 0 for sign in signs) for i in (0, 1)]
-    return sum(a * b for a, b in signs) / math.sqrt(untied[0] * untied[1])
-
-
-def frame_of(columns, archs, dataset="digits", **settings):
-    """Records of scores by name."""
-    common = {"dataset": dataset, "status": "ok", "init": "torch", "width": 4, "depth": 1, "flavour": "tiny"}
-    common |= {"options": "{}", "seconds": 1.0, "bn": ""} | settings
-    rows = [
-        {"arch": arch, "proxy": name, "score": score} | common
-        for name, scores in columns.items()
-        for arch, score in zip(archs, scores, strict=True)
-    ]
-    return pd.DataFrame(rows)
-
-
-def inputs_of(records, truth, experiment=FIG6, **more):
-    truth = pd.DataFrame(truth).rename_axis("arch")
-    return Inputs(experiment, spaces.get("nasbench201"), truth, tuple(truth), records, 0, **more)
+@pytest.mark.parametrize("name", [name for name, of in EXPERIMENTS.items() if isinstance(of.jobs, After)])
+def test_experiments_name_things_that_exist(name):
+    jobs = EXPERIMENTS[name].jobs
+    assert {*jobs.trained, *jobs.untrained} <= {*proxies.names(), *proxies.names("training")}
+    assert jobs.flavour in ("", *spaces.get(EXPERIMENTS[name].space).flavours)
+    horizon = jobs.horizon or training.RECIPES[jobs.recipe].epochs
+    for epochs in (jobs.epochs, jobs.small_epochs or jobs.epochs):
+        assert list(epochs) == sorted(set(epochs))
+        assert epochs[-1] <= horizon
 
 
 def test_names_and_epochs_are_each_others_inverse():
@@ -107,7 +93,7 @@ def test_correlations_are_those_of_the_records_counted_pair_by_pair():
     archs, truth = [f"a{i}" for i in range(12)], rng.integers(0, 8, 12).astype(float)
     columns = {name: rng.integers(0, 6, 12).astype(float) for name in ("lga", "lga_after3", "lga_after10", "snip")}
     columns["lga_after3"][4] = np.nan
-    inputs = inputs_of(frame_of(columns, archs), {"digits": pd.Series(truth, archs)})
+    inputs = inputs_of(FIG6, frame_of(columns, archs), {"digits": pd.Series(truth, archs)})
     rows = after.correlations(inputs, ["lga"], "kendall")
     assert rows["method"].tolist() == ["lga", "lga_after3", "lga_after10"]
     assert rows["epochs"].tolist() == [0, 3, 10]
@@ -126,12 +112,12 @@ def test_records_of_other_data_or_other_proxies_end_in_one_line():
     archs = ["a", "b", "c"]
     records = frame_of({"snip": [1.0, 2.0, 3.0]}, archs)
     with pytest.raises(InputError, match=r"No records of cifar100\. Received: records of digits"):
-        after.parts(inputs_of(records, {"cifar100": pd.Series([1.0, 2.0, 3.0], archs)}))
+        after.parts(inputs_of(FIG6, records, {"cifar100": pd.Series([1.0, 2.0, 3.0], archs)}))
     with pytest.raises(InputError, match=r"No records of lga\. Received: snip"):
-        after.correlations(inputs_of(records, {"digits": pd.Series([1.0, 2.0, 3.0], archs)}), ["lga"], "kendall")
+        after.correlations(inputs_of(FIG6, records, {"digits": pd.Series([1.0, 2.0, 3.0], archs)}), ["lga"], "kendall")
     both = pd.concat([records, frame_of({"snip": [1.0, 2.0, 3.0]}, archs, width=8)])
     with pytest.raises(InputError, match="snip differ in width"):
-        after.parts(inputs_of(both, {"digits": pd.Series([1.0, 2.0, 3.0], archs)}))
+        after.parts(inputs_of(FIG6, both, {"digits": pd.Series([1.0, 2.0, 3.0], archs)}))
 
 
 def test_notes_say_which_networks_and_which_training():
