@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 _PRINTED = 40
 # What a row is about; those that all rows have in common are told below the table.
-_LABELS = {"dataset": "data set", "init": "init", "metric": "metric", "method": "method", "measure": "measure"}
+_LABELS = {
+    "benchmark": "benchmark",
+    "dataset": "data set",
+    "init": "init",
+    "metric": "metric",
+    "method": "method",
+    "measure": "measure",
+}
 
 
 def show(experiment: Experiment, rows: pd.DataFrame, notes: Iterable[str], output: str, warning: str = "") -> None:
