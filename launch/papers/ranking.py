@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from launch.papers.base import Experiment, Inputs, Made
+from tfnas.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +33,9 @@ def rank_correlations(inputs: Inputs, *, statistic: str = "spearman", section: t
         inputs: of an experiment whose jobs are `Scored`.
         statistic: "spearman" or "kendall".
         section: path in the facts under which the numbers of this experiment stand.
+
+    Raises:
+        InputError: no records have an initialisation and a data set of the experiment.
     """
     rows = _correlations(inputs, statistic, section)
     return Made(rows, beside_the_paper(rows, statistic))
@@ -97,6 +101,10 @@ def _correlations(inputs: Inputs, statistic: str, section: tuple[str, ...]) -> p
                     "paper": expected(experiment, *section, *path),
                 }
             )
+    if not rows:
+        needed = f"{', '.join(experiment.jobs.inits)} on {', '.join(inputs.datasets)}"
+        found = ", ".join(map(str, inputs.records["init"].unique()))
+        raise InputError(f"No records with initialisation {needed}. Received: records with {found}")
     return pd.DataFrame(rows)
 
 

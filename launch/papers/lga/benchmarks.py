@@ -55,7 +55,7 @@ def others(inputs: Inputs, names: Mapping[str, str]) -> pd.DataFrame:
 def notes(inputs: Inputs) -> tuple[str, ...]:
     """On the networks and on what is not here."""
     mine = inputs.records["proxy"].map(lambda name: name.partition("_after")[0] in (*UNTRAINED, "lga"))
-    return ("the other rows are the paper's alone", *after.notes(inputs.records[mine], inputs.space))
+    return ("rows of 0 networks are the paper's alone", *after.notes(inputs.records[mine], inputs.space))
 
 
 def table1(inputs: Inputs) -> Made:

@@ -8,6 +8,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from launch.papers import ranking
+from launch.papers.registry import EXPERIMENTS
+from tests.launch.papers import cases
+from tfnas.errors import InputError
 
 
 def rows_of(paper, dataset="cifar10", ours=(0.7, 0.6, 0.5)):
@@ -78,3 +81,11 @@ def test_bars_that_stand_upright():
     assert [bar.get_height() for bar in paper.patches] == [0.76, 0.4]
     assert [bar.get_x() + bar.get_width() / 2 for bar in ours.patches] == pytest.approx(places)
     assert places.tolist() == [-0.2, 1.0, 1.8]
+
+
+def test_records_with_another_initialisation_end_in_one_line():
+    truth = {"digits": pd.Series([1.0, 2.0, 3.0], ["a", "b", "c"])}
+    records = cases.frame_of({"lga": [1.0, 2.0, 3.0]}, ["a", "b", "c"])
+    told = r"No records with initialisation xavier, .* on digits\. Received: records with torch"
+    with pytest.raises(InputError, match=told):
+        ranking.rank_correlations(cases.inputs_of(EXPERIMENTS["lga_fig4"], records, truth), statistic="kendall")
