@@ -131,14 +131,16 @@ def beside_the_paper(rows: pd.DataFrame, label: str, *, left: float | None = Non
     from matplotlib.figure import Figure
 
     groups = list(rows.groupby(["dataset", "init"], sort=False))
-    longest = max(len(group) for _, group in groups)
-    figure = Figure(figsize=(3.2 * len(groups) + 1.6, 0.36 * longest + 1.4), layout="constrained")
+    # Panels share their axis, whether or not each has all of the methods.
+    methods = list(dict.fromkeys(rows["method"]))
+    figure = Figure(figsize=(3.2 * len(groups) + 1.6, 0.36 * len(methods) + 1.4), layout="constrained")
     panels = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
     for axes, ((dataset, init), group) in zip(panels, groups, strict=True):
+        group = group.set_index("method").reindex(methods)
         position = draw_pairs(axes, group)
         axes.hlines(position, group["low"], group["high"], color="black", linewidth=1)
         axes.set_title(dataset if rows["init"].nunique() == 1 else f"{dataset}, {init}", fontsize=9)
-        axes.set_yticks(range(len(group)), group["method"])
+        axes.set_yticks(range(len(group)), methods)
         axes.tick_params(labelsize=8)
         axes.set_xlabel(label, fontsize=8)
         axes.axvline(0, color="black", linewidth=0.6)

@@ -72,6 +72,15 @@ def test_the_legend_knows_what_any_panel_shows():
     assert all(axes.get_xlim()[0] == -0.5 and axes.yaxis_inverted() for axes in figure.axes)
 
 
+def test_panels_that_lack_a_method_leave_its_place_empty():
+    both = pd.concat([rows_of([0.8, 0.7, 0.6], "digits"), rows_of(math.nan)[1:]])
+    left, right = ranking.beside_the_paper(both, "spearman").axes
+    assert [label.get_text() for label in left.get_yticklabels()] == ["gradsign", "synflow", "params"]
+    lengths = [length for _, _, length in bars(right)["ours"]]
+    assert math.isnan(lengths[0])
+    assert lengths[1:] == [0.6, 0.5]
+
+
 def test_bars_that_stand_upright():
     figure = Figure()
     axes = figure.subplots()
