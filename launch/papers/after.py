@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from launch.flags.reproduction import EMBEDDED_NETWORK, Reproduction
+from launch.flags.reproduction import EMBEDDED_DATASET, EMBEDDED_NETWORK, Reproduction
 from launch.flags.scoring import Scoring
 from launch.flags.trained import Trained
 from launch.jobs.after import AfterJob, name_after, parse_after
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from spaces.base import Space
 
 # At --scale=small: networks that train in seconds, on a part of the images.
-SMALL = {"width": 16, "depth": 1, "train_split": "train[:10%]", "train_batch_size": 256}
-# Of the digits: so few that an epoch needs small batches for its steps, too small to be cropped.
-DIGITS = {"train_batch_size": 64, "crop": 0, **EMBEDDED_NETWORK}
+_SMALL_NETWORK = {"width": 16, "depth": 1}
+_SMALL_TRAINING = {"train_split": "train[:10%]", "train_batch_size": 256}
+# Of the digits at any scale: an epoch needs small batches for its steps, and images are too small to be cropped.
+_DIGITS_TRAINING = {"train_batch_size": 64, "crop": 0}
 HINT = "Give a folder for each {column} to --scores"
 
 
@@ -77,7 +78,8 @@ class After:
         small = request.scale == "small"
         whole_batch, small_batch = self.ntk_batch_size
         how: dict[str, Any] = {"flavour": self.flavour if space == experiment.space else ""}
-        how |= (SMALL if small else {}) if request.table else DIGITS
+        how |= (_SMALL_NETWORK if small else {}) if request.table else EMBEDDED_NETWORK
+        how |= _DIGITS_TRAINING if dataset == EMBEDDED_DATASET else _SMALL_TRAINING if small else {}
         return Trained(
             space=space,
             dataset=dataset,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from launch.papers.base import Experiment, Inputs, Made
+from tfnas.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +33,9 @@ def rank_correlations(inputs: Inputs, *, statistic: str = "spearman", section: t
         inputs: of an experiment whose jobs are `Scored`.
         statistic: "spearman" or "kendall".
         section: path in the facts under which the numbers of this experiment stand.
+
+    Raises:
+        InputError: no records have an initialisation and a data set of the experiment.
     """
     rows = _correlations(inputs, statistic, section)
     return Made(rows, beside_the_paper(rows, statistic))
@@ -97,6 +101,10 @@ def _correlations(inputs: Inputs, statistic: str, section: tuple[str, ...]) -> p
                     "paper": expected(experiment, *section, *path),
                 }
             )
+    if not rows:
+        needed = f"{', '.join(experiment.jobs.inits)} on {', '.join(inputs.datasets)}"
+        found = ", ".join(map(str, inputs.records["init"].unique()))
+        raise InputError(f"No records with initialisation {needed}. Received: records with {found}")
     return pd.DataFrame(rows)
 
 
@@ -123,14 +131,16 @@ def beside_the_paper(rows: pd.DataFrame, label: str, *, left: float | None = Non
     from matplotlib.figure import Figure
 
     groups = list(rows.groupby(["dataset", "init"], sort=False))
-    longest = max(len(group) for _, group in groups)
-    figure = Figure(figsize=(3.2 * len(groups) + 1.6, 0.36 * longest + 1.4), layout="constrained")
+    # Panels share their axis, whether or not each has all of the methods.
+    methods = list(dict.fromkeys(rows["method"]))
+    figure = Figure(figsize=(3.2 * len(groups) + 1.6, 0.36 * len(methods) + 1.4), layout="constrained")
     panels = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
     for axes, ((dataset, init), group) in zip(panels, groups, strict=True):
+        group = group.set_index("method").reindex(methods)
         position = draw_pairs(axes, group)
         axes.hlines(position, group["low"], group["high"], color="black", linewidth=1)
         axes.set_title(dataset if rows["init"].nunique() == 1 else f"{dataset}, {init}", fontsize=9)
-        axes.set_yticks(range(len(group)), group["method"])
+        axes.set_yticks(range(len(group)), methods)
         axes.tick_params(labelsize=8)
         axes.set_xlabel(label, fontsize=8)
         axes.axvline(0, color="black", linewidth=0.6)

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 UNTRAINED = ("fnorm", "ntk_mean", "ncn")
-# Names in the facts of spaces that are here.
+# Names in the facts: of spaces that are here, and of scores.
 _HERE = {"nasbench101": "nb101"}
+_TABLE1 = {"fnorm": "fnorm", "ntk_mean": "mean", "ncn": "ncn", "lga_after1": "lga1"}
 DECILES, OF_A_DECILE, DRAWS = 10, 100, 20
 _ONE_MODE = "not every metric is recorded in both modes; --bn=batch and --bn=inference of launch.score make them"
 
@@ -55,7 +56,7 @@ def others(inputs: Inputs, names: Mapping[str, str]) -> pd.DataFrame:
 def notes(inputs: Inputs) -> tuple[str, ...]:
     """On the networks and on what is not here."""
     mine = inputs.records["proxy"].map(lambda name: name.partition("_after")[0] in (*UNTRAINED, "lga"))
-    return ("the other rows are the paper's alone", *after.notes(inputs.records[mine], inputs.space))
+    return ("rows of 0 networks are the paper's alone", *after.notes(inputs.records[mine], inputs.space))
 
 
 def table1(inputs: Inputs) -> Made:
@@ -64,15 +65,12 @@ def table1(inputs: Inputs) -> Made:
 
     rows = after.correlations(inputs, (*UNTRAINED, "lga"), "kendall")
     trained = rows.loc[(rows["proxy"] == "lga") & (rows["epochs"] > 0), "epochs"]
-    first = name_after("lga", int(trained.min())) if len(trained) else ""
-    names = {"fnorm": "fnorm", "ntk_mean": "mean", "ncn": "ncn", first: "lga1"}
-    rows = rows[rows["method"].isin(names)].assign(benchmark=inputs.space.name)
-    rows["paper"] = [
-        printed(inputs, dataset, names[method]) if method != first or first == "lga_after1" else math.nan
-        for dataset, method in zip(rows["dataset"], rows["method"], strict=True)
-    ]
+    shown = (*UNTRAINED, name_after("lga", int(trained.min()) if len(trained) else 0))
+    rows = rows[rows["method"].isin(shown)].assign(benchmark=inputs.space.name)
+    about = zip(rows["dataset"], rows["method"], strict=True)
+    rows["paper"] = [printed(inputs, dataset, _TABLE1.get(method, "")) for dataset, method in about]
     figure = beside_the_paper(rows.assign(init=""), "Kendall's tau")
-    rest = others(inputs, {"lga_after1" if name == first else name: of for name, of in names.items()})
+    rest = others(inputs, _TABLE1)
     rows = pd.concat([rows, rest.assign(measure="kendall", left_out=0)], ignore_index=True)
     return Made(rows, figure, notes(inputs))
 

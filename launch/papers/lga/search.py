@@ -125,8 +125,8 @@ def table2(inputs: Inputs, *, runs: int = RUNS) -> Made:
     for dataset, records in after.parts(inputs).items():
         accuracy, scores, seconds = inputs.truth[dataset], after.values(inputs, records), _seconds(records)
         evolutions = {epochs: visited for epochs, (visited, _) in _evolutions(inputs, records).items()}
-        bred = {arch for visited in evolutions.values() for arch in visited}
-        pool = sorted(inputs.drawn) or [arch for arch in scores.index if arch not in bred]
+        bred = set().union(*evolutions.values())
+        pool = sorted(inputs.drawn) or sorted(set(records["arch"]) - bred)
         ways = [(f"rs_lga{epochs}", name_after("lga", epochs), pool) for epochs in evolutions]
         ways += [
             (f"rea_lga{epochs}", name_after("lga", epochs), visited)
@@ -141,7 +141,7 @@ def table2(inputs: Inputs, *, runs: int = RUNS) -> Made:
             mean, deviation = best_of(scores.loc[archs, name], accuracy[archs], count, runs=runs, seed=inputs.seed)
             bounds = {"low": mean - deviation, "high": mean + deviation}
             rows.append(_row(inputs, dataset, method, ACCURACY, mean, n=count) | bounds)
-            rows.append(_row(inputs, dataset, method, COST, count * seconds.loc[archs, name].mean(), n=count))
+            rows.append(_row(inputs, dataset, method, COST, count * seconds[name].reindex(archs).mean(), n=count))
         rows.append(_row(inputs, dataset, "random", ACCURACY, accuracy[pool].mean(), n=len(pool)))
         rows.append(_row(inputs, dataset, "optimal", ACCURACY, accuracy[pool].max(), n=len(pool)))
         ours = {row["method"] for row in rows if row["dataset"] == dataset}
@@ -178,16 +178,8 @@ def _seconds(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def _figure(rows: pd.DataFrame) -> Figure:
-    """Every method on every data set, where one may lack what another has."""
-    import pandas as pd
-
-    methods = list(dict.fromkeys(rows["method"]))
-    panels = [
-        group.set_index("method").reindex(methods).assign(dataset=dataset, init="").reset_index()
-        for dataset, group in rows.groupby("dataset", sort=False)
-    ]
     least = rows[["ours", "paper"]].min(axis=None)
-    return beside_the_paper(pd.concat(panels), ACCURACY, left=max(0.0, least - 5))
+    return beside_the_paper(rows.assign(init=""), ACCURACY, left=max(0.0, least - 5))
 
 
 # Table A3 ------------------------------------------------------------------------------------------------------------
@@ -203,23 +195,20 @@ def table_a3(inputs: Inputs) -> Made:
     ((dataset, records),) = after.parts(inputs).items()
     scores = after.values(inputs, records)
     accuracy = inputs.truth.loc[scores.index, dataset]
-    trained = after.times(records, "lga")
-    names = {"fnorm": "fnorm", "ntk_mean": "mean", "ncn": "ncn"}
-    names |= {name_after("lga", 3 if 3 in trained else max(trained)): "lga"} if trained else {}
+    trained = after.times(records, "lga") or [0]
+    printed = {"fnorm": "fnorm", "ntk_mean": "mean", "ncn": "ncn", "lga_after3": "lga"}
     rows = []
-    for name, printed in names.items():
+    for name in (*benchmarks.UNTRAINED, name_after("lga", 3 if 3 in trained else max(trained))):
         if name in scores:
             ours, _ = best_of(scores[name], accuracy, len(accuracy))
             low, high = _bootstrap(scores[name], accuracy, inputs.seed)
-            paper = benchmarks.printed(inputs, dataset, printed)
+            paper = benchmarks.printed(inputs, dataset, printed.get(name, ""))
             rows.append({"method": name, "ours": ours, "low": low, "high": high, "paper": paper})
     for name, value in (("random", accuracy.mean()), ("optimal", accuracy.max())):
         rows.append({"method": name, "ours": value, "low": math.nan, "high": math.nan, "paper": math.nan})
     frame = pd.DataFrame(rows).assign(benchmark=inputs.space.name, dataset=dataset, n=len(accuracy))
-    figure = beside_the_paper(
-        frame.assign(init=""), ACCURACY, left=max(0.0, frame[["ours", "paper"]].min(axis=None) - 5)
-    )
-    frame = pd.concat([frame, benchmarks.others(inputs, names)], ignore_index=True)
+    figure = _figure(frame)
+    frame = pd.concat([frame, benchmarks.others(inputs, printed)], ignore_index=True)
     return Made(frame.assign(measure=f"{ACCURACY} of the best by the metric"), figure, benchmarks.notes(inputs))
 
 

@@ -18,12 +18,23 @@ if TYPE_CHECKING:
 
 METRICS = ("fnorm", "ntk_mean", "ncn", "lga")
 GROUPS = ("high", "mid", "low")
+_NONE = (math.nan,) * 3
+_MISSING = f"No records of {', '.join(METRICS)}"
 
 
 def fig6(inputs: Inputs) -> Made:
-    """Kendall's tau of every metric after each number of epochs."""
-    rows = after.correlations(inputs, METRICS, "kendall")
-    return Made(rows, after.over_epochs(rows, "Kendall's tau"), _notes(inputs, rows))
+    """Kendall's tau of every metric after each number of epochs, and of sizes; the figure is of the metrics.
+
+    Raises:
+        InputError: there are no records of these metrics.
+    """
+    from tfnas.evidence import BASELINES
+
+    rows = after.correlations(inputs, (*METRICS, *BASELINES), "kendall")
+    metrics = rows[rows["proxy"].isin(METRICS)]
+    if metrics.empty:
+        raise InputError(_MISSING)
+    return Made(rows, after.over_epochs(metrics, "Kendall's tau"), _notes(inputs, metrics))
 
 
 def fig2(inputs: Inputs) -> Made:
@@ -53,12 +64,9 @@ def fig2(inputs: Inputs) -> Made:
                     about |= {"method": name_after(name, epochs), "measure": f"median, {group} accuracy"}
                     rows.append(about | {"n": len(found), "ours": ours, "low": low, "high": high, "paper": math.nan})
     if not rows:
-        raise InputError(f"No records of {', '.join(METRICS)}")
+        raise InputError(_MISSING)
     frame = pd.DataFrame(rows)
     return Made(frame, _growth(frame), _notes(inputs, frame))
-
-
-_NONE = (math.nan,) * 3
 
 
 def _notes(inputs: Inputs, rows: pd.DataFrame) -> tuple[str, ...]:

@@ -73,6 +73,10 @@ def test_small_jobs_train_small_networks_on_few_images_and_the_digits_whole():
     assert (trained.settings.depth, trained.settings.train_split) == (1, "train")
     assert (trained.settings.short().batch_size, trained.settings.short().crop) == (64, 0)
     trained.settings.check()
+    (_, trained) = jobs_of(datasets=("digits",))
+    assert (trained.settings.depth, trained.settings.short().batch_size) == (1, 64)
+    (_, trained) = jobs_of(datasets=("digits",), scale="paper")
+    assert (trained.settings.depth, trained.settings.short().batch_size) == (None, 64)
 
 
 def test_networks_of_another_space_than_the_papers_have_their_own_flavour():

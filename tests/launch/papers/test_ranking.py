@@ -8,6 +8,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from launch.papers import ranking
+from launch.papers.registry import EXPERIMENTS
+from tests.launch.papers import cases
+from tfnas.errors import InputError
 
 
 def rows_of(paper, dataset="cifar10", ours=(0.7, 0.6, 0.5)):
@@ -69,6 +72,15 @@ def test_the_legend_knows_what_any_panel_shows():
     assert all(axes.get_xlim()[0] == -0.5 and axes.yaxis_inverted() for axes in figure.axes)
 
 
+def test_panels_that_lack_a_method_leave_its_place_empty():
+    both = pd.concat([rows_of([0.8, 0.7, 0.6], "digits"), rows_of(math.nan)[1:]])
+    left, right = ranking.beside_the_paper(both, "spearman").axes
+    assert [label.get_text() for label in left.get_yticklabels()] == ["gradsign", "synflow", "params"]
+    lengths = [length for _, _, length in bars(right)["ours"]]
+    assert math.isnan(lengths[0])
+    assert lengths[1:] == [0.6, 0.5]
+
+
 def test_bars_that_stand_upright():
     figure = Figure()
     axes = figure.subplots()
@@ -78,3 +90,11 @@ def test_bars_that_stand_upright():
     assert [bar.get_height() for bar in paper.patches] == [0.76, 0.4]
     assert [bar.get_x() + bar.get_width() / 2 for bar in ours.patches] == pytest.approx(places)
     assert places.tolist() == [-0.2, 1.0, 1.8]
+
+
+def test_records_with_another_initialisation_end_in_one_line():
+    truth = {"digits": pd.Series([1.0, 2.0, 3.0], ["a", "b", "c"])}
+    records = cases.frame_of({"lga": [1.0, 2.0, 3.0]}, ["a", "b", "c"])
+    told = r"No records with initialisation xavier, .* on digits\. Received: records with torch"
+    with pytest.raises(InputError, match=told):
+        ranking.rank_correlations(cases.inputs_of(EXPERIMENTS["lga_fig4"], records, truth), statistic="kendall")

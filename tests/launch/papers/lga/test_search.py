@@ -164,6 +164,13 @@ def test_table2_replays_an_evolution_that_is_recorded_and_keeps_it_out_of_random
     best = max(others, key=lambda arch: scores["lga_after3"][archs.index(arch)])
     assert row["ours"] == pytest.approx(truth[best])
     assert not any("left out" in note for note in made.notes)
+    # What the evolution on one data set has come upon has no records on another, nor a place in its random search.
+    both = pd.concat([frame, recorded(scores, archs, dataset="cifar10")])
+    inputs = inputs_of(TABLE2, both, {"digits": truth, "cifar10": truth})
+    two = search.table2(inputs).rows.groupby("dataset")
+    assert one(two.get_group("digits"), "rs_lga3", search.ACCURACY)["ours"] == row["ours"]
+    mine = one(two.get_group("cifar10"), "rs_lga3", search.ACCURACY)
+    assert (mine["n"], mine["ours"]) == (40, pytest.approx(truth[archs[np.argmax(scores["lga_after3"])]]))
     # Networks that the scale has drawn are random search's, whether or not evolution has come upon them.
     drawn = inputs_of(TABLE2, frame, {"digits": truth}, drawn=(*others[:10], *bred[:2]))
     assert one(search.table2(drawn).rows, "rs_lga3", search.ACCURACY)["n"] == 12

@@ -43,17 +43,18 @@ def test_figure2_has_the_medians_of_the_thirds_by_accuracy(truth):
 
 def test_figure6_has_a_correlation_for_every_metric_and_number_of_epochs(truth):
     rng = np.random.default_rng(2)
-    names = ("fnorm", "fnorm_after3", "lga", "lga_after1", "lga_after3", "snip", "snip_after3")
+    names = ("fnorm", "fnorm_after3", "lga", "lga_after1", "lga_after3", "snip", "snip_after3", "params")
     columns = {name: rng.normal(size=N) for name in names}
     made = training.fig6(inputs_of(EXPERIMENTS["lga_fig6"], frame_of(columns, ARCHS), {"digits": truth}))
     rows = made.rows.set_index("method")["ours"]
-    assert list(rows.index) == ["fnorm", "fnorm_after3", "lga", "lga_after1", "lga_after3"]
+    assert list(rows.index) == ["fnorm", "fnorm_after3", "lga", "lga_after1", "lga_after3", "params"]
     for name, found in rows.items():
         assert found == pytest.approx(tau(columns[name], truth))
 
 
 def test_records_of_something_else_end_in_one_line(truth):
-    inputs = inputs_of(EXPERIMENTS["lga_fig2"], frame_of({"snip": np.ones(N)}, ARCHS), {"digits": truth})
+    columns = {"snip": np.ones(N), "params": np.arange(N)}
+    inputs = inputs_of(EXPERIMENTS["lga_fig2"], frame_of(columns, ARCHS), {"digits": truth})
     for figure in (training.fig2, training.fig6):
         with pytest.raises(InputError, match="No records of fnorm, ntk_mean, ncn, lga"):
             figure(inputs)
