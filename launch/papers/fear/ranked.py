@@ -35,7 +35,8 @@ def table2(inputs: Inputs) -> Made:
     for name in [*printed, *(name for name in summary.index if name not in printed)]:
         made.append(_row(dataset, name, summary.loc[name], expected(inputs.experiment, name)))
     rows = pd.DataFrame(made)
-    notes = [f"{name} has no score of {row['why']}" for name, row in summary.iterrows() if row["left_out"]]
+    lost = summary[summary["left_out"] > 0]
+    notes = [f"{name} has no score of {row['left_out']} networks ({row['why']})" for name, row in lost.iterrows()]
     return Made(rows, beside_the_paper(rows.assign(init=""), "spearman"), tuple(notes))
 
 

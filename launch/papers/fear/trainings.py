@@ -40,7 +40,7 @@ class Setting:
         looks: epochs after which scores are looked at.
         flags: of all trainings.
         stages: of FEAR.
-        network: of the networks, where a table is given.
+        network: of the networks.
     """
 
     epochs: tuple[int, ...]
@@ -69,9 +69,9 @@ DIGITS = dataclasses.replace(
 )
 
 
-def setting(request: Reproduction) -> Setting:
-    """What a request asks for: that of the digits where they stand in."""
-    if not request.table:
+def setting(request: Reproduction, dataset: str) -> Setting:
+    """What a request asks for on a data set: of the digits, which are few, one setting at any scale."""
+    if dataset == EMBEDDED_DATASET:
         return DIGITS
     return SMALL if request.scale == "small" else PAPER
 
@@ -103,7 +103,7 @@ class Trainings:
         return [job for dataset in datasets for job in self._of(request, space, dataset)]
 
     def _of(self, request: Reproduction, space: str, dataset: str) -> list[Job]:
-        chosen = setting(request)
+        chosen = setting(request, dataset)
         common = {"space": space, "dataset": dataset, "data_dir": request.data_dir, "seed": request.seed}
         common |= dict(chosen.network)
         training = {"recipe": STAGE_1, **chosen.flags, **common}
