@@ -102,6 +102,7 @@ class Answer:
     Attributes:
         percent, quality: of the bin, and what counts as equal.
         n: networks in the bin, of those that all methods have scored.
+        left_out: networks that one of the methods has not.
         speed: how many times as long as FEAR the fastest short training takes that ranks no worse; inf where none is
             as good.
         gain: quality of FEAR less that of the best short training that takes no longer; NaN where all take longer.
@@ -110,6 +111,7 @@ class Answer:
     percent: int
     quality: str
     n: int
+    left_out: int
     speed: tuple[float, float, float]
     gain: tuple[float, float, float]
 
@@ -140,7 +142,9 @@ def answers(methods: Methods, percents: Sequence[int], seed: int) -> list[Answer
             speed, gain = compare(ours, seconds[:, best].mean(1)[None])
             resampled = np.stack([of[f"top{percent}_{quality}"] for of in drawn], 1)
             ends = [_interval(values) for values in compare(resampled, times[place])]
-            found.append(Answer(percent, quality, len(best), (speed[0], *ends[0]), (gain[0], *ends[1])))
+            found.append(
+                Answer(percent, quality, len(best), int((~known).sum()), (speed[0], *ends[0]), (gain[0], *ends[1]))
+            )
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,6 @@ _ANSWERED = (10, 50, 100)
 _FAVOUR = (
     "the best short training is found with the accuracies known, of as many as there are, which favours short training"
 )
-
 _SHARED = "scores of one untrained network share their passes, whose seconds stand with the first of them"
 
 
@@ -32,18 +30,19 @@ def table(inputs: Inputs) -> Made:
 
     methods = gather(inputs, inputs.datasets[0], FEAR, SHORT).reached()
     found = bins.in_bins(methods, [FEAR, *methods.short], bins.TABLE, seed=inputs.seed)
-    paper = _Paper(inputs.experiment.expected)
+    names = ("fear_spe", "short_spe", "fear_common", "short_common", "fear_s", "short_s")
+    paper = {name: _printed(inputs, name) for name in names}
     answered = bins.answers(methods, bins.TABLE, inputs.seed)
     made = _answer_rows(methods, [of for of in answered if of.percent in _ANSWERED])
     for percent, of in found.groupby("percent", sort=False):
         ours, short = of[of["method"] == FEAR].iloc[0], of[of["method"] != FEAR]
-        made.append(_row(methods, ours, "seconds", paper("fear_s", percent)))
+        made.append(_row(methods, ours, "seconds", paper["fear_s"][percent]))
         for quality, name in (("spearman", "spe"), ("common", "common")):
-            made.append(_row(methods, ours, quality, paper(f"fear_{name}", percent)))
+            made.append(_row(methods, ours, quality, paper[f"fear_{name}"][percent]))
             if (near := bins.nearest(short, ours["seconds"], quality)) is None:
                 continue
-            made.append(_row(methods, near, quality, paper(f"short_{name}", percent), near=True))
-            printed = paper("short_s", percent) if quality == "spearman" else math.nan
+            made.append(_row(methods, near, quality, paper[f"short_{name}"][percent], near=True))
+            printed = paper["short_s"][percent] if quality == "spearman" else math.nan
             made.append(_row(methods, near, "seconds", printed, near=True))
     rows = pd.DataFrame(made).drop_duplicates(["method", "measure"], ignore_index=True)
     return Made(rows, figures.compared(methods, found, None, answered), (*methods.notes, _FAVOUR))
@@ -68,16 +67,10 @@ def frontiers(inputs: Inputs) -> Made:
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Paper:
-    """Numbers that the paper prints for each bin."""
-
-    expected: Any
-
-    def __call__(self, name: str, percent: int) -> float:
-        values = dict(zip(self.expected.get("bins", ()), self.expected.get(name, ()), strict=False))
-        found = values.get(percent)
-        return math.nan if found is None else found
+def _printed(inputs: Inputs, name: str) -> dict[int, float]:
+    """Numbers that the paper prints, by the percentage of the bin; NaN for one that cannot be read."""
+    facts = inputs.experiment.expected
+    return {percent: math.nan if x is None else x for percent, x in zip(facts["bins"], facts[name], strict=True)}
 
 
 def _row(methods: Methods, of: pd.Series, measure: str, paper: float, *, near: bool = False) -> dict[str, Any]:
@@ -102,7 +95,7 @@ def _row(methods: Methods, of: pd.Series, measure: str, paper: float, *, near: b
 def _answer_rows(methods: Methods, answered: Sequence[bins.Answer]) -> list[dict[str, Any]]:
     made = []
     for of in answered:
-        name, common = bins.MEASURES[of.quality], {"dataset": methods.dataset, "n": of.n, "left_out": 0}
+        name, common = bins.MEASURES[of.quality], {"dataset": methods.dataset, "n": of.n, "left_out": of.left_out}
         about = {
             f"times as fast as {SHORT} of no lower {name}, top {of.percent} %": of.speed,
             f"{name} above that of {SHORT} as fast, top {of.percent} %": of.gain,

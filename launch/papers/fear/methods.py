@@ -14,6 +14,7 @@ from launch.papers.base import Inputs
 from launch.papers.fear.trainings import ALL_BN
 from tfnas import evidence
 from tfnas.errors import InputError
+from tfnas.runs.records import FAILURES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,8 +49,14 @@ class Methods:
     notes: tuple[str, ...]
 
     def reached(self) -> Methods:
-        """Of the networks those that FEAR has a score of, which alone enter statistics; the others are counted."""
+        """Of the networks those that FEAR has a score of, which alone enter statistics; the others are counted.
+
+        Raises:
+            InputError: there is none.
+        """
         known = self.scores[FEAR].notna()
+        if not known.any():
+            raise InputError(f"None of {len(known)} networks has reached the threshold of FEAR on {self.dataset}")
         lost = int((~known).sum())
         told = f"{lost} of {len(known)} networks have no score of FEAR, most as they never reach the threshold, and are"
         return dataclasses.replace(
@@ -95,7 +102,8 @@ def gather(inputs: Inputs, dataset: str, *needed: str) -> Methods:
     truth = truth[truth.index.isin(named["arch"])]
     wide = evidence.average(named).pivot(index="arch", columns="proxy", values="score").reindex(truth.index)
     # Also of networks that were given up, which took their time.
-    seconds = named.groupby(["arch", "proxy"])["seconds"].mean().unstack("proxy").reindex(wide.index)
+    ended = named[~named["status"].isin(FAILURES)]
+    seconds = ended.groupby(["arch", "proxy"])["seconds"].mean().unstack("proxy").reindex(wide.index)
     short = sorted(lengths, key=lengths.get)
     notes = [_machines(trained)] if len(trained) else []
     if len(lost := wide[short].isna().sum().loc[lambda count: count > 0]):

@@ -144,8 +144,13 @@ def _known(inputs: Inputs, dataset: str) -> tuple[Methods, Timed, list[str]]:
     methods = gather(inputs, dataset, FEAR, TIME, SHORT)
     names = methods.short
     known = methods.seconds[[FEAR, TIME, *names]].notna().all(axis=1)
+    lacking = f"{int((~known).sum())} networks lack a record of a method and are left out"
     methods = dataclasses.replace(
-        methods, truth=methods.truth[known], scores=methods.scores[known], seconds=methods.seconds[known]
+        methods,
+        truth=methods.truth[known],
+        scores=methods.scores[known],
+        seconds=methods.seconds[known],
+        notes=methods.notes if known.all() else (*methods.notes, lacking),
     )
     records = records_of(inputs, dataset)
     records = records[records["proxy"] == TIME]

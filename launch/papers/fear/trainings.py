@@ -57,15 +57,15 @@ PAPER = Setting((1, 2, 4, 6, 8, 10, 20, 30), (256, 512, 1024, 2048), (50, 256), 
 # a stage: stage 2 trains the last, where the paper trains four of the five.
 SMALL = Setting(
     (1, 2, 4, 8),
-    (64, 128),
-    (8, 64),
+    (32, 64),
+    (8, 32),
     (0, 1, 2, 4),
-    flags={"train_split": "train[:4000]", "crop": 0},
-    stages={"epochs": 30, "train_batch_size": 64, "fear_batch_size": 64, "fear_epochs": 2, "fear_cells": 1},
+    flags={"train_split": "train[:2000]", "crop": 0},
+    stages={"epochs": 30, "train_batch_size": 32, "fear_batch_size": 32, "fear_epochs": 2, "fear_cells": 1},
     network={"depth": 1},
 )
 DIGITS = dataclasses.replace(
-    SMALL, epochs=(1, 2, 4), searched=(4, 64), flags={"crop": 0, "flip": False}, network=EMBEDDED_NETWORK
+    SMALL, epochs=(1, 2, 4), searched=(4, 32), flags={"crop": 0, "flip": False}, network=EMBEDDED_NETWORK
 )
 
 

@@ -99,3 +99,17 @@ def test_a_look_into_a_longer_training_is_no_method(truth):
 def test_what_cannot_be_compared_is_refused(truth, change, told):
     with pytest.raises(InputError, match=told.replace(".", r"\.")):
         gathered(change(cases.all_records(truth)), truth, "fear", "shortreg")
+
+
+def test_where_none_reaches_the_threshold_there_is_nothing_to_compare(truth):
+    with pytest.raises(InputError, match=f"None of {cases.N} networks has reached the threshold of FEAR on cifar10"):
+        gathered(cases.all_records(truth, never=cases.N), truth, "fear").reached()
+
+
+def test_what_failed_has_no_duration(truth):
+    records = cases.all_records(truth)
+    lost = records["arch"].eq(cases.ARCHS[0]) & records["proxy"].eq("shortreg_after1") & records["batch_size"].eq(256)
+    records.loc[lost, ["score", "status", "seconds"]] = [float("nan"), "oom", 0.0]
+    found = gathered(records, truth, "fear")
+    assert found.seconds["shortreg, 1 epoch, batch 256"].isna().sum() == 1
+    assert "networks without a score: shortreg, 1 epoch, batch 256 1" in found.notes
