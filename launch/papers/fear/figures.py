@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _FEAR, _SHORT, _FREE = plots.COLOURS[5], plots.COLOURS[0], plots.COLOURS[2]
 _SHOWN = (10, 30, 50, 100)
+# Measures of searches.
+ACCURACY, SECONDS = "test accuracy of the winner (%)", "seconds of a search"
 
 
 def compared(methods: Methods, found: pd.DataFrame, curves: pd.DataFrame | None, answered: Sequence[Answer]) -> Figure:
@@ -59,9 +61,14 @@ def compared(methods: Methods, found: pd.DataFrame, curves: pd.DataFrame | None,
 
 def _front(axes: Axes, methods: Methods, found: pd.DataFrame, quality: str) -> None:
     """Points of one bin and the frontier of short training."""
+    from matplotlib import ticker
+
     from launch.papers.fear import bins
 
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5), numticks=8))
+    axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    axes.xaxis.set_minor_formatter(ticker.NullFormatter())
     short = found[found["method"].isin(methods.short)]
     for batch, marker in zip(sorted({batch for _, batch in methods.lengths.values()}), "os^vDP*X", strict=False):
         some = short[[methods.lengths[name][1] == batch for name in short["method"]]]
@@ -131,6 +138,7 @@ def epochs(rows: pd.DataFrame) -> Figure:
         axes.vlines(x, of["low"], of["high"], color=colour, linewidth=0.8)
         axes.plot(x, of["paper"], "x", color=colour)
     axes.axhline(0, color="black", linewidth=0.6)
+    axes.set_xticks(sorted(rows["epochs"].unique()))
     axes.set_xlabel("epochs of training", fontsize=8)
     axes.set_ylabel("Spearman's rho (crosses: paper)", fontsize=8)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, frameon=False)
@@ -145,8 +153,8 @@ def search(rows: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(5.0, 3.6), layout="constrained")
     axes = figure.subplots()
     for place, (name, of) in enumerate(rows.groupby("method", sort=False)):
-        by = {measure.partition(" of ")[0]: row for measure, row in of.set_index("measure").iterrows()}
-        seconds, accuracy = by["seconds"], by["test accuracy"]
+        by = of.set_index("measure")
+        seconds, accuracy = by.loc[SECONDS], by.loc[ACCURACY]
         colour = plots.COLOURS[place % len(plots.COLOURS)]
         axes.errorbar(
             seconds["ours"],
@@ -157,8 +165,8 @@ def search(rows: pd.DataFrame) -> Figure:
             color=colour,
             label=name,
         )
-    axes.set_xlabel("seconds of a search", fontsize=8)
-    axes.set_ylabel("test accuracy of the winner (%)", fontsize=8)
+    axes.set_xlabel(SECONDS, fontsize=8)
+    axes.set_ylabel(ACCURACY, fontsize=8)
     axes.legend(fontsize=7, frameon=False)
     plots.plain(axes)
     return figure

@@ -83,15 +83,15 @@ def random_search(inputs: Inputs) -> Made:
         accuracy = [truth[run.chosen] if run.chosen >= 0 else math.nan for run in runs]
         seconds = [run.seconds for run in runs]
         about = {"method": name, "n": drawn, "dataset": dataset}
-        made.append(about | _over("test accuracy of the winner (%)", accuracy) | _printed(inputs, of, "acc", "std"))
-        made.append(about | _over("seconds of a search", seconds) | _printed(inputs, of, "s", "s_std"))
+        made.append(about | _over(figures.ACCURACY, accuracy) | _printed(inputs, of, "acc", "std"))
+        made.append(about | _over(figures.SECONDS, seconds) | _printed(inputs, of, "s", "s_std"))
         if name == FEAR:
             given_up = [run.given_up for run in runs]
             made.append(about | _over("networks given up", given_up) | {"paper": math.nan})
         else:
             # Of mean durations, as in the paper; the deviation is that of single runs.
             ratios = np.divide(seconds, [run.seconds for run in searches[FEAR]])
-            row = about | _over(f"seconds of a search, times those of {FEAR}", ratios)
+            row = about | _over(f"{figures.SECONDS}, times those of {FEAR}", ratios)
             mean = np.mean(seconds) / np.mean([run.seconds for run in searches[FEAR]])
             paper = expected(inputs.experiment, "speedup") if of else math.nan
             made.append(row | {"ours": mean, "paper": paper})

@@ -126,3 +126,6 @@ def test_rows_are_those_of_ten_searches_through_the_same_networks():
     assert row["ours"] == pytest.approx(sum(dear) / sum(cost))
     assert row["paper"] == 2.43
     assert any("3 never reach the threshold" in note for note in made.notes)
+    drawn = {of.get_label(): of.lines[0].get_xydata()[0] for of in made.figure.axes[0].containers}
+    assert drawn["fear"] == pytest.approx([np.mean(cost), np.mean(won)])
+    assert drawn[name] == pytest.approx([np.mean(dear), np.mean(other)])
