@@ -1,8 +1,8 @@
 """Rank quality and duration of methods among the networks of highest accuracy (Dey et al. 2021, section 4.1).
 
-A bin is the floor(n x / 100) networks of highest test accuracy; of equal ones, those that stand first. Inside it
-stand Spearman's rho of a method and its mean duration; its common ratio is the share of the bin that is also among as
-many best by the method.
+A bin is the floor(n x / 100) networks of highest test accuracy; of equal ones, those whose strings come first. Inside
+it stand Spearman's rho of a method and its mean duration; its common ratio is the share of the bin that is also among
+as many best by the method.
 """
 
 from __future__ import annotations

@@ -98,12 +98,15 @@ def gather(inputs: Inputs, dataset: str, *needed: str) -> Methods:
                 f"Allowed: as python -m launch.score --proxies={'fear' if name == TIME else name} writes them"
             )
     _check_alike(trained)
-    truth = inputs.truth[dataset]
+    # In the order of their strings: of networks that tie the first counts, which is then not the order of a file.
+    truth = inputs.truth[dataset].sort_index()
     truth = truth[truth.index.isin(named["arch"])]
     wide = evidence.average(named).pivot(index="arch", columns="proxy", values="score").reindex(truth.index)
     # Also of networks that were given up, which took their time.
     ended = named[~named["status"].isin(FAILURES)]
-    seconds = ended.groupby(["arch", "proxy"])["seconds"].mean().unstack("proxy").reindex(wide.index)
+    seconds = (
+        ended.groupby(["arch", "proxy"])["seconds"].mean().unstack("proxy").reindex(wide.index, columns=wide.columns)
+    )
     short = sorted(lengths, key=lengths.get)
     notes = [_machines(trained)] if len(trained) else []
     if len(lost := wide[short].isna().sum().loc[lambda count: count > 0]):

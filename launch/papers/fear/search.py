@@ -14,6 +14,7 @@ from launch.papers.fear import figures
 from launch.papers.fear.methods import FEAR, SHORT, TIME, Methods, details_of, gather, records_of
 from launch.papers.ranking import expected
 from tfnas import seeds
+from tfnas.errors import InputError
 
 if TYPE_CHECKING:
     pass
@@ -140,10 +141,16 @@ def by_score(scores: np.ndarray, seconds: np.ndarray, order: Sequence[int]) -> R
 
 
 def _known(inputs: Inputs, dataset: str) -> tuple[Methods, Timed, list[str]]:
-    """The networks that all methods have records of, what FEAR has found of them, and the short trainings."""
+    """The networks that all methods have records of, what FEAR has found of them, and the short trainings.
+
+    Raises:
+        InputError: there are none, or as `gather`.
+    """
     methods = gather(inputs, dataset, FEAR, TIME, SHORT)
     names = methods.short
     known = methods.seconds[[FEAR, TIME, *names]].notna().all(axis=1)
+    if not known.any():
+        raise InputError(f"No network has records of {', '.join((FEAR, TIME, *names))} that all ended")
     lacking = f"{int((~known).sum())} networks lack a record of a method and are left out"
     methods = dataclasses.replace(
         methods,

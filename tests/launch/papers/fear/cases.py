@@ -15,7 +15,7 @@ from tfnas.runs import records
 
 SPACE = spaces.get("nasbench201")
 N = 40
-ARCHS = sample_architectures(SPACE, N, seed=5)
+ARCHS = sorted(sample_architectures(SPACE, N, seed=5))
 LENGTHS = ((1, 256), (4, 256), (1, 512), (4, 512))
 RECIPE = {"learning_rate": 0.1, "clip_norm": 5.0, "train_split": "train"}
 NETWORK = {"classes": 10, "input_shape": [32, 32, 3]}

@@ -77,16 +77,15 @@ def test_every_experiment_writes_its_files_and_records_serve_again(tmp_path, nam
     for note in ("at--scale=small", f"truth:oneof{''.join(str(table).split())}"):
         assert note in told
     assert ("durationsaresecondsofwallclock" in told) == (name not in ("fear_table2", "fear_fig3"))
-    if name in ("fear_random_search", "fear_fig7"):
-        return  # draws from networks in the order of the sample; has the rows of tables, and more
+    if name == "fear_fig7":
+        return  # has the rows of tables, and more
     assert reproduce.main(flags(tmp_path / "again", name, *on, f"--scores={out / 'scores'}")) == 0
     again = pd.read_csv(tmp_path / "again" / name / "results.csv")
     order = ["method", "measure"]
-    rows, again = (frame.sort_values(order, ignore_index=True) for frame in (rows, again))
-    pd.testing.assert_frame_equal(rows[[*order, "n"]], again[[*order, "n"]])
-    # Not common ratios: of equal training accuracies the network that stands first is the better one.
-    same = rows["measure"].str.match("seconds|spearman|Spearman's rho, top")
-    pd.testing.assert_frame_equal(rows[same][["ours"]], again[same][["ours"]], rtol=1e-5)
+    same = [frame.sort_values(order, ignore_index=True) for frame in (rows, again)]
+    if name in ("fear_table2", "fear_fig3"):  # whose intervals resample in the order of the records
+        same = [frame.drop(columns=["low", "high"]) for frame in same]
+    pd.testing.assert_frame_equal(*same)
 
 
 def jobs_of(name, **given):

@@ -9,6 +9,7 @@ from launch.papers.fear import search
 from launch.papers.fear.search import Run, Timed, by_fear, by_score, random_search
 from tests.launch.papers.fear import cases
 from tfnas import seeds
+from tfnas.errors import InputError
 from tfnas.training import Epoch
 from tfnas.training.stopping import Threshold, TimeLimit
 
@@ -79,6 +80,16 @@ def test_where_none_reaches_the_threshold_there_is_no_winner():
     assert by_fear(timed, [0, 1]) == Run(-1, 65, 2)
     assert by_score(np.full(2, math.nan), np.array([1.0, 2.0]), [1, 0]) == Run(-1, 3, 0)
     assert by_score(np.array([0.1, math.nan, 0.3]), np.array([1.0, 2.0, 4.0]), [1, 0]) == Run(0, 3, 0)
+
+
+def test_without_a_network_that_all_methods_know_there_is_no_search():
+    truth = cases.truth_of()
+    records = cases.all_records(truth)
+    first, rest = (records["arch"].isin(archs) for archs in (cases.ARCHS[:20], cases.ARCHS[20:]))
+    fear = records["proxy"].isin(["fear", "time_to_threshold"])
+    apart = records[(first & fear) | (rest & ~fear)]
+    with pytest.raises(InputError, match="No network has records of fear, time_to_threshold, shortreg, 1 epoch"):
+        random_search(cases.inputs_of("fear_random_search", apart, truth))
 
 
 def test_rows_are_those_of_ten_searches_through_the_same_networks():
