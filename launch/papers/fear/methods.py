@@ -108,7 +108,7 @@ def gather(inputs: Inputs, dataset: str, *needed: str) -> Methods:
         ended.groupby(["arch", "proxy"])["seconds"].mean().unstack("proxy").reindex(wide.index, columns=wide.columns)
     )
     short = sorted(lengths, key=lengths.get)
-    notes = [_machines(trained)] if len(trained) else []
+    notes = [*_settings(trained), _machines(trained)]
     if len(lost := wide[short].isna().sum().loc[lambda count: count > 0]):
         notes.append("networks without a score: " + "; ".join(f"{name} {count}" for name, count in lost.items()))
     return Methods(dataset, truth, wide, seconds, short, lengths, tuple(notes))
@@ -169,6 +169,21 @@ def _check_alike(records: pd.DataFrame) -> None:
         arch = devices.idxmax()
         values = ", ".join(sorted(records.loc[records["arch"] == arch, "device"].unique()))
         raise InputError(f"Durations of {arch} are of different devices: {values}. Give records of one to --scores")
+
+
+def _settings(records: pd.DataFrame) -> list[str]:
+    """Of which networks records are, and how FEAR trained them."""
+    first = records.iloc[0]
+    found = [f"networks of width {first['width']}, {first['depth']} cells a stage ({first['flavour']})"]
+    for text in records.loc[records["proxy"] == FEAR, "options"].unique():
+        options = json.loads(text)
+        stages = (
+            f"{name}: " + ", ".join(f"{key}={stage[key]}" for key in (*_OWN, "train_split", "crop") if key in stage)
+            for name, stage in (("stage 1", options["training"]), ("stage 2", options.get("stage_2", {})))
+        )
+        rest = ", ".join(f"{key}={options[key]}" for key in ("threshold", "seconds", "cells") if key in options)
+        found.append(f"FEAR: {rest}; {'; '.join(stages)}; short training as stage 1, but for epochs and batches")
+    return found
 
 
 def _machines(records: pd.DataFrame) -> str:

@@ -90,7 +90,7 @@ def _correlations(inputs: Inputs, records: pd.DataFrame, dataset: str) -> pd.Dat
 
 def _row(dataset: str, name: str, of: pd.Series, paper: float, epochs: int | None = None) -> dict[str, Any]:
     after = {} if epochs is None else {"epochs": epochs}
-    measure = "spearman" if epochs is None else f"spearman after {epochs} epochs"
+    measure = "spearman" if epochs is None else f"spearman after {epochs} epoch{'s' * (epochs != 1)}"
     counts = {"n": int(of["n"]), "left_out": int(of["left_out"])}
     values = {"ours": of["spearman"], "low": of["spearman_lo"], "high": of["spearman_hi"], "paper": paper}
     return {"dataset": dataset, "method": name, **after, "measure": measure, **counts, **values}

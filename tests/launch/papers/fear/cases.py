@@ -63,7 +63,8 @@ def all_records(truth, *, seed=1, never=3, lengths=LENGTHS):
         both, recipe = {"epochs": epochs}, RECIPE | {"epochs": 200, "batch_size": 256}
         score = accuracy / 100 + rng.normal(0, 0.05) if reached else math.nan
         common = {"training": recipe, "threshold": 0.6, "details": both}
-        rows.append(record(arch, "fear", score, first + second * reached, cells=4, **common))
+        later = {"cells": 4, "stage_2": {"epochs": 5}}
+        rows.append(record(arch, "fear", score, first + second * reached, **later, **common))
         rows.append(record(arch, "time_to_threshold", -first if reached else math.nan, first, **common))
         for length, batch in lengths:
             score = accuracy / 100 + rng.normal(0, 0.2 / length)

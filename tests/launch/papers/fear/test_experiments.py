@@ -213,5 +213,5 @@ def test_scores_between_epochs_of_real_trainings(tmp_path, accuracies, monkeypat
         proxy = f"{name}_after{epochs}" if epochs else name
         mine = found[found["proxy"] == proxy].set_index("arch")["score"]
         expected = cases.spearman(list(mine), list(accuracies[mine.index]), 100)
-        row = cases.one(rows[rows["epochs"] == epochs], name, f"spearman after {epochs} epochs")
+        row = cases.one(rows[rows["epochs"] == epochs], name, f"spearman after {epochs} epoch{'s' * (epochs != 1)}")
         assert row["ours"] == pytest.approx(expected, rel=1e-4, nan_ok=True)

@@ -59,6 +59,15 @@ def test_networks_that_never_reach_the_threshold_are_counted_and_left_out(truth)
     assert gathered(cases.all_records(truth, never=0), truth).reached().notes == found.notes
 
 
+def test_settings_are_told(truth):
+    records = cases.all_records(truth)
+    notes = gathered(records, truth, "fear").notes
+    assert notes[0] == "networks of width 16, 5 cells a stage (tiny)"
+    told = "FEAR: threshold=0.6, cells=4; stage 1: epochs=200, batch_size=256, train_split=train; stage 2: epochs=5;"
+    assert notes[1].startswith(told)
+    assert notes[2].startswith("durations are seconds of wall clock, with the tracing of each network, on here;")
+
+
 def test_repeats_are_averaged(truth):
     records = cases.all_records(truth)
     twice = pd.concat([records, records.assign(repeat=1, score=records["score"] + 1, seconds=records["seconds"] * 3)])
