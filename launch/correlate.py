@@ -14,7 +14,8 @@ first. Writes correlations.csv, scores.csv (a row for each network),
 scatter.png, bars.png and pqetp.png to the output folder, and, as far as the
 data allow it, a table and a picture of each cut: rank correlation among the
 best networks (bands), at fixed size (size), between scores (similarity) and
-between seeds (seeds). docs/evidence.md says what they are.
+between seeds (seeds), between isomorphic networks (classes) and against other
+scores of the same networks (against). docs/evidence.md says what they are.
 --fit_combination keeps the best combination of up to five scores in a file, and
 --combination tests it on other networks.
 """
@@ -22,6 +23,7 @@ between seeds (seeds). docs/evidence.md says what they are.
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -32,7 +34,7 @@ from launch.jobs import classes, combining
 from launch.jobs import cuts as closer
 from launch.jobs import evidence as jobs
 from spaces import importers
-from tfnas.errors import InputError
+from tfnas.errors import InputError, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,11 +73,15 @@ class Config:
     )
     combination: str = app.path_flag("", "JSON file of --fit_combination, fitted elsewhere, to test on these networks")
     cuts: tuple[str, ...] = app.flag(
-        (closer.ALL,), "closer looks: bands, size, similarity, seeds, or all that can be made; empty for none"
+        (closer.ALL,), f"closer looks: {', '.join(closer.CUTS)}, or all that can be made; empty for none"
     )
     run_column: str = app.flag(
         "", f"column of the table with one training each, whose noise seeds shows (TARGET{closer.ONE_RUN} if there)"
     )
+    against: tuple[str, ...] = app.path_flag(
+        (), "other scores of the same networks, each place by itself, to tell what their settings change"
+    )
+    against_target: str = app.flag("", "column of the table that --against is held against (--target by default)")
     thresholds: tuple[float, ...] = app.flag(
         (), "thresholds of PQETP in the unit of the target; those that the top 50, 20, 5 and 1% exceed by default"
     )
@@ -91,6 +97,8 @@ class Config:
             raise InputError(
                 "Give either --fit_combination=FILE or --combination=FILE: what is fitted is tested elsewhere"
             )
+        if self.against_target and not self.against:
+            raise InputError(f"--against_target is for --against. Received: --against_target={self.against_target}")
         _pairs("where", self.where)
         _pairs("table_where", self.table_where)
 
@@ -128,7 +136,8 @@ def run(config: Config) -> None:
         seed=config.seed,
     )
     written = jobs.write(found, config.output)
-    case = closer.Case(found, measured, table, run_column, config.bootstrap, config.seed)
+    others = {"others": _others(config, table), "other_target": config.against_target}
+    case = closer.Case(found, measured, table, run_column, config.bootstrap, config.seed, **others)
     made, left = closer.write(case, config.cuts, config.output)
     written += [f"{name}.{kind}" for name in made for kind in ("csv", "png")]
     print(table.attrs["source"])
@@ -148,6 +157,20 @@ def _of_classes(config: Config, scores: pd.DataFrame, table: pd.DataFrame) -> tu
     else:
         line = classes.more(scores, archs)
     return scores, [line] if line else []
+
+
+def _others(config: Config, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The other scores, by the last part of where they are from, or all of it where that is not enough."""
+    from tfnas import evidence
+
+    numbers = list(table.select_dtypes("number"))
+    if config.against_target and config.against_target not in numbers:
+        raise unknown("column of numbers (--against_target)", config.against_target, numbers)
+    last = [pathlib.PurePath(place).name for place in config.against]
+    return {
+        name if last.count(name) == 1 else place: evidence.load_scores(place, arch_column=config.scores_arch_column)
+        for place, name in zip(config.against, last, strict=True)
+    }
 
 
 def _combine(config: Config, case: closer.Case, used: Combination | None) -> list[str]:
@@ -203,6 +226,8 @@ def _print_cuts(case: closer.Case, made: Mapping[str, pd.DataFrame], left: Seque
     run = closer.of_one_run(case)
     if "seeds" in made and run == run:
         console.print(f"one training of each network ({case.run}) reaches {run:.3f}")
+    if "against" in made:
+        console.print(closer.against_table(made["against"]))
     for line in left:
         console.print(line)
 

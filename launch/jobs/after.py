@@ -11,7 +11,7 @@ from launch.flags.scoring import Scoring
 from launch.flags.trained import Trained
 from launch.jobs.base import Task, Worker, narrow
 from launch.jobs.scores import Scorer, blanks, seed_of
-from launch.jobs.states import KeptJob, require
+from launch.jobs.states import KeptJob, KeptWorker, require
 from tfnas import seeds
 from tfnas.runs import records
 from tfnas.runs.records import FAILURES
@@ -21,6 +21,17 @@ if TYPE_CHECKING:
     from tfnas.training import Trainer
 
 _AFTER = "_after"
+
+
+def name_after(proxy: str, epochs: int) -> str:
+    """What records call a score after so many epochs."""
+    return f"{proxy}{_AFTER}{epochs}" if epochs else proxy
+
+
+def parse_after(name: str) -> tuple[str, int]:
+    """(proxy, epochs) of the name of a record; the inverse of `name_after`."""
+    proxy, _, epochs = name.rpartition(_AFTER)
+    return (proxy, int(epochs)) if proxy and epochs.isdecimal() else (name, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,37 +57,34 @@ class AfterJob(KeptJob):
         for time in settings.times():
             made = blanks(settings, networks, trained | {"after_epochs": time})
             made += [self.blank(name, recipe, after_epochs=time) for name in trainings]
-            found += [dataclasses.replace(blank, proxy=f"{blank.proxy}{_AFTER}{time}") for blank in made]
+            found += [dataclasses.replace(blank, proxy=name_after(blank.proxy, time)) for blank in made]
         return found
 
     def worker(self) -> Worker:
-        return _Trained(self)
+        return AfterWorker(self)
 
 
-class _Trained(Worker):
+class AfterWorker(KeptWorker):
     """Trains one network after the other on the same images, and scores them on the same batch."""
 
     def __init__(self, job: AfterJob) -> None:
-        self.job, self.settings = job, job.settings
+        super().__init__(job)
         networks = tuple(name for name in job.settings.after() if proxies.get(name).subject == "network")
         scoring = narrow(job.settings, Scoring)
         self.scorer = Scorer(dataclasses.replace(scoring, proxies=networks)) if networks else None
         self.images = training_images(job.settings)
-        self.finished: list[Task] = []  # whose state is there until their records are written
 
-    def compute(self, task: Task) -> list[dict[str, Any]]:
+    def train(self, task: Task) -> list[dict[str, Any]]:
         from tfnas import data, training
 
         settings, recipe = self.settings, self.settings.short()
-        if self.finished:
-            self.finished = self.job.tidy(self.finished)
         graph = settings.layer_graph(task.arch)
         require(graph, recipe, settings.dtype)
         trainer = training.Trainer(graph, recipe, black=data.info(settings.dataset).black, precision=settings.dtype)
         wanted: dict[int, list[str]] = {}
         for blank in task.blanks:
-            name, _, time = blank.proxy.rpartition(_AFTER)
-            wanted.setdefault(int(time), []).append(name)
+            name, time = parse_after(blank.proxy)
+            wanted.setdefault(time, []).append(name)
         found = self._train(trainer, task, graph, wanted)
         return [found.get(blank.proxy, _ended(trainer)) for blank in task.blanks]
 
@@ -89,14 +97,14 @@ class _Trained(Worker):
         resumed = checkpoint is not None and trainer.resume(checkpoint)
         known = trainer.notes
         passed = [(name, time) for time, names in wanted.items() if time <= len(trainer.history) for name in names]
-        if not resumed or any(f"{name}{_AFTER}{time}" not in known for name, time in passed):
+        if not resumed or any(name_after(name, time) not in known for name, time in passed):
             trainer.start(initial(settings, task, graph))
         found = dict(trainer.notes)
         if len(trainer.history) < last:
             seed = seeds.derive_seed(settings.seed, "train", task.repeat)
             for epoch in trainer.run(self.images, seed=seed, checkpoint=checkpoint):
                 if epoch.epoch in wanted and math.isfinite(epoch.train_loss):
-                    values = self._look(trainer, task, graph, wanted[epoch.epoch])
+                    values = self.look(trainer, task, graph, wanted[epoch.epoch])
                     found |= values
                     # What failed is not kept: --retry trains again for it.
                     trainer.notes |= {key: value for key, value in values.items() if value["status"] not in FAILURES}
@@ -108,7 +116,7 @@ class _Trained(Worker):
             self.finished.append(task)
         return found
 
-    def _look(self, trainer: Trainer, task: Task, graph: Graph, names: list[str]) -> dict[str, dict[str, Any]]:
+    def look(self, trainer: Trainer, task: Task, graph: Graph, names: list[str]) -> dict[str, dict[str, Any]]:
         """Values of all proxies at the present end of a training, by the name of their record."""
         epoch, found = len(trainer.history), {}
         networks = [name for name in names if proxies.get(name).subject == "network"]
@@ -119,7 +127,7 @@ class _Trained(Worker):
         seconds = sum(passed.seconds for passed in trainer.history)
         for name in set(names) - set(networks):
             found[name] = value(proxies.get(name).compute(trainer.history), seconds=seconds)
-        return {f"{name}{_AFTER}{epoch}": found[name] for name in names}
+        return {name_after(name, epoch): found[name] for name in names}
 
 
 def _ended(trainer: Trainer) -> dict[str, Any]:

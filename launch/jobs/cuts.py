@@ -1,12 +1,14 @@
-"""Closer looks at the same scores: among the best, at fixed size, between scores, between seeds."""
+"""Closer looks at the same scores: among the best, at fixed size, between scores, seeds, names and settings."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import spaces
 from launch.jobs.evidence import Evidence
 from tfnas.errors import InputError, unknown
 
@@ -29,6 +31,8 @@ class Case:
         scores: long frame with the repeats of each network, before any was taken for isomorphic ones.
         table: of `evidence.load_truth`.
         run: column of it with one training run each; "" where there is none.
+        others: other scores of the same networks, by where they are from.
+        other_target: column of the table that these are held against.
         resamples, seed: of the intervals.
     """
 
@@ -38,10 +42,27 @@ class Case:
     run: str
     resamples: int
     seed: int
+    others: Mapping[str, pd.DataFrame] = dataclasses.field(default_factory=dict)
+    other_target: str = ""
 
     @property
     def truth(self) -> pd.Series:
         return self.table[self.found.target].astype(float)
+
+    @functools.cached_property
+    def classes(self) -> pd.Series | None:
+        """Class of isomorphic networks by architecture; None where the space is unknown or has no such networks."""
+        import pandas as pd
+
+        from launch.jobs import classes
+
+        if "space" not in self.scores or self.scores["space"].iloc[0] not in spaces.names():
+            return None
+        archs = self.scores["arch"].unique().tolist()
+        try:
+            return pd.Series(classes.of(spaces.get(self.scores["space"].iloc[0]), archs), index=archs)
+        except InputError:
+            return None
 
     @property
     def options(self) -> dict[str, int]:
@@ -163,11 +184,56 @@ def of_one_run(case: Case) -> float:
     return statistics.spearman(case.table[case.run].astype(float).reindex(joined.index), joined["truth"])
 
 
+def _one_string(case: Case) -> str:
+    groups = case.classes
+    if groups is None:
+        return "the space of the networks is unknown"
+    return "" if groups.value_counts().ge(2).sum() >= 2 else "no two classes of which several strings are scored"
+
+
+def _classes(case: Case) -> pd.DataFrame:
+    from tfnas.evidence import nested
+
+    return nested.within_classes(case.scores, case.classes)
+
+
+def _draw_classes(_: Case, frame: pd.DataFrame) -> Figure:
+    from tfnas.evidence import nested
+
+    return nested.draw(frame)
+
+
+def _nothing_else(case: Case) -> str:
+    return "" if case.others else "no other scores (--against)"
+
+
+def _against(case: Case) -> pd.DataFrame:
+    import pandas as pd
+
+    from tfnas.evidence import against
+
+    other = case.table[case.other_target or case.found.target].astype(float)
+    parts = []
+    for label, others in case.others.items():
+        found = against.compare(case.scores, case.truth, others, other, **case.options)
+        found.insert(0, "against", label)
+        parts.append(found)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _draw_against(_: Case, frame: pd.DataFrame) -> Figure:
+    from tfnas.evidence import against
+
+    return against.draw(frame)
+
+
 CUTS: Mapping[str, Cut] = {
     "bands": Cut("rank correlation among the best networks", _few, _bands, _draw_bands),
     "size": Cut("rank correlation at fixed size", _without_size, _size, _draw_size),
     "similarity": Cut("correlations between scores, clustered", _one_score, _similarity, _draw_similarity),
     "seeds": Cut("how much of a score is luck", _one_seed, _seeds, _draw_seeds),
+    "classes": Cut("what isomorphic networks share", _one_string, _classes, _draw_classes),
+    "against": Cut("other scores of the same networks", _nothing_else, _against, _draw_against),
 }
 ALL = "all"
 
@@ -248,3 +314,27 @@ def table(made: Mapping[str, pd.DataFrame], order: Sequence[str], baselines: Seq
     styles = ["yellow" if name in baselines else None for name in order]
     files = ", ".join(f"{name}.csv" for name in made)
     return report.Folding("Spearman rho, more closely", cells, styles, files)
+
+
+def against_table(rows: pd.DataFrame) -> Folding:
+    """What other scores make of the rank correlations, for the terminal.
+
+    Args:
+        rows: of the cut "against".
+    """
+    from tfnas.evidence import report
+
+    def numbers(name: str) -> list[str]:
+        return [report.number(value) for value in rows[name]]
+
+    cells = [
+        report.Column("against", rows["against"].tolist(), is_text=True),
+        report.Column("proxy", rows["proxy"].tolist(), is_text=True),
+        report.Column("rho", numbers("spearman"), 1),
+        report.Column("other", numbers("other"), 1),
+        report.Column("difference", numbers("difference")),
+        report.Column("from", numbers("difference_lo"), 2),
+        report.Column("to", numbers("difference_hi"), 2),
+        report.Column("agreement", numbers("agreement"), 3),
+    ]
+    return report.Folding("Spearman rho against other scores", cells, [None] * len(rows), "against.csv")

@@ -9,7 +9,7 @@ import proxies
 from launch.flags.trained import Trained
 from launch.jobs.after import initial, training_images, value
 from launch.jobs.base import Task, Worker
-from launch.jobs.states import KeptJob, require
+from launch.jobs.states import KeptJob, KeptWorker, require
 from tfnas import seeds
 from tfnas.runs import records
 
@@ -40,20 +40,17 @@ class FearJob(KeptJob):
         return _Stages(self)
 
 
-class _Stages(Worker):
+class _Stages(KeptWorker):
     """Takes one network after the other through both stages on the same images."""
 
     def __init__(self, job: FearJob) -> None:
-        self.job, self.settings = job, job.settings
+        super().__init__(job)
         self.images = training_images(job.settings)
-        self.finished: list[Task] = []  # whose states are there until their records are written
 
-    def compute(self, task: Task) -> list[dict[str, Any]]:
+    def train(self, task: Task) -> list[dict[str, Any]]:
         from tfnas import data, training
 
         settings, stages = self.settings, self.settings.stages()
-        if self.finished:
-            self.finished = self.job.tidy(self.finished)
         graph = settings.layer_graph(task.arch)
         for recipe in (stages.first, stages.second):
             require(graph, recipe, settings.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import dataclasses
 import hashlib
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import proxies
-from launch.jobs.base import Job, Task, blank
+from launch.jobs.base import Job, Task, Worker, blank
 from tfnas.runs import records
 
 if TYPE_CHECKING:
@@ -84,6 +85,29 @@ class KeptJob(Job):
         with contextlib.suppress(OSError, ValueError):  # other states are in it
             self._folder().rmdir()
         return waiting
+
+
+class KeptWorker(Worker):
+    """Trains one network after the other.
+
+    Attributes:
+        job: what is done.
+        settings: of it.
+        finished: tasks whose states are there until their records are written.
+    """
+
+    def __init__(self, job: KeptJob) -> None:
+        self.job, self.settings = job, job.settings
+        self.finished: list[Task] = []
+
+    def compute(self, task: Task) -> list[dict[str, Any]]:
+        if self.finished:
+            self.finished = self.job.tidy(self.finished)
+        return self.train(task)
+
+    @abc.abstractmethod
+    def train(self, task: Task) -> list[dict[str, Any]]:
+        """What `compute` gives; adds a task that leaves a state to `finished`."""
 
 
 def require(graph: Graph, recipe: Recipe, precision: str, test_batch: int = 1) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from launch.flags.training import Training, after
 from launch.jobs.base import Task, Worker, blank
-from launch.jobs.states import KeptJob, require
+from launch.jobs.states import KeptJob, KeptWorker, require
 from tfnas import seeds
 from tfnas.runs import records
 
@@ -42,7 +42,7 @@ class TrainJob(KeptJob):
         return _Trainings(self)
 
 
-class _Trainings(Worker):
+class _Trainings(KeptWorker):
     """Trains one network after the other on the same images."""
 
     def __init__(self, job: TrainJob) -> None:
@@ -50,7 +50,7 @@ class _Trainings(Worker):
 
         from tfnas import data, devices, training
 
-        self.job, self.settings = job, job.settings
+        super().__init__(job)
         settings = job.settings
         self.strategy = devices.strategy(settings.strategy)  # before anything runs on a device
         if settings.strategy == "mirrored" and self.strategy is None:
@@ -62,17 +62,14 @@ class _Trainings(Worker):
         images, labels = self.images["train"]
         self.images["train"] = tf.constant(images, training.PRECISIONS[settings.precision]), labels
         self.arch, self.graph, self.trainer = "", None, None
-        self.finished: list[Task] = []  # whose state is there until their records are written
 
-    def compute(self, task: Task) -> list[dict[str, Any]]:
+    def train(self, task: Task) -> list[dict[str, Any]]:
         from tfnas.networks import weights
 
         settings = self.settings
         # As in NAS-Bench-201, all architectures are trained with the same seeds: the same order of images and the same
         # stream of initial weights, so that chance divides them less. Scores take seeds of their own.
         seed = seeds.derive_seed(settings.seed, "train", task.repeat)
-        if self.finished:
-            self.finished = self.job.tidy(self.finished)
         try:
             graph, trainer = self._trainer(task.arch)
             trainer.start(weights.initialize(graph, settings.scheme(), seed))

@@ -49,6 +49,7 @@ class Inputs:
         records: of these architectures under the strings that `truth` has (frame of `tfnas.runs.records.read`); None
             where there are no jobs.
         seed: of resamples and random subsets.
+        drawn: architectures that the scale has asked for; () where records are given.
     """
 
     experiment: Experiment
@@ -57,6 +58,7 @@ class Inputs:
     datasets: tuple[str, ...]
     records: pd.DataFrame | None
     seed: int
+    drawn: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,14 +78,14 @@ class Made:
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """What is computed for some of the architectures when the rest is known.
+    """What is computed for some architectures when the rest is known: asked again and again until nothing is new.
 
     Attributes:
-        archs: which, by what the experiment's own jobs have found.
+        archs: which, on a data set, by what is known so far; those without an accuracy are passed over.
         jobs: what.
     """
 
-    archs: Callable[[Inputs], Sequence[str]]
+    archs: Callable[[Inputs, str], Sequence[str]]
     jobs: Jobs
 
 
@@ -98,7 +100,7 @@ class Experiment:
         columns: by data set of the paper, columns of a table with its accuracies, of which the first that is there is
             taken. Empty where no accuracies are looked at.
         jobs: what is computed for each architecture; None where the table tells all.
-        second: what is computed for those that come out of it.
+        second: what is computed for those that come out of it, which may be new ones.
         paper_size: number of architectures at --scale=paper.
         small_size: number of architectures at --scale=small.
         required: columns of the table that it cannot do without.

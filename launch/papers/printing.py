@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 _PRINTED = 40
 # What a row is about; those that all rows have in common are told below the table.
-_LABELS = {"dataset": "data set", "init": "init", "metric": "metric", "method": "method", "measure": "measure"}
+_LABELS = {
+    "benchmark": "benchmark",
+    "dataset": "data set",
+    "init": "init",
+    "metric": "metric",
+    "method": "method",
+    "measure": "measure",
+}
 
 
 def show(experiment: Experiment, rows: pd.DataFrame, notes: Iterable[str], output: str, warning: str = "") -> None:
@@ -32,16 +39,16 @@ def show(experiment: Experiment, rows: pd.DataFrame, notes: Iterable[str], outpu
         console.print(warning, style="bold yellow")
     title = f"{experiment.id}: {fact['title']} ({fact['paper']})"
     console.print(report.Folding(title, _columns(printed, labels), file="results.csv"))
-    if len(rows) > _PRINTED:
-        console.print(f"{len(rows) - _PRINTED} more rows in results.csv")
-    for name in common:
-        console.print(f"{_LABELS[name]}: {rows[name].iloc[0]}")
+    lines = [f"{len(rows) - _PRINTED} more rows in results.csv"] if len(rows) > _PRINTED else []
+    lines += [f"{_LABELS[name]}: {rows[name].iloc[0]}" for name in common]
     if rows["paper"].isna().all():
-        console.print("the paper prints no number of these")
-    for note in filter(None, [fact.get("note", ""), *notes, experiment.deviations]):
-        console.print(f"note: {note}")
+        lines.append("the paper prints no number of these")
+    lines += [f"note: {note}" for note in filter(None, [fact.get("note", ""), *notes, experiment.deviations])]
     more = ", scores/" if experiment.jobs is not None else ""
-    console.print(f"written to {output}: results.csv, {experiment.id}.png, recipe.json{more}")
+    lines.append(f"written to {output}: results.csv, {experiment.id}.png, recipe.json{more}")
+    for line in lines:
+        # Terminals break long lines themselves, and a path can still be copied.
+        console.print(line, soft_wrap=True)
 
 
 def _columns(rows: pd.DataFrame, labels: Sequence[str]) -> list[Column]:

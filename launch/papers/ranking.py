@@ -93,16 +93,23 @@ def _correlations(inputs: Inputs, statistic: str, section: tuple[str, ...]) -> p
                     "dataset": dataset,
                     "init": init,
                     "method": name,
-                    "measure": statistic,
-                    "n": int(found["n"]),
-                    "left_out": int(found["left_out"]),
-                    "ours": found[statistic],
-                    "low": found[f"{statistic}_lo"],
-                    "high": found[f"{statistic}_hi"],
+                    **measured(found, statistic),
                     "paper": expected(experiment, *section, *path),
                 }
             )
     return pd.DataFrame(rows)
+
+
+def measured(found: Mapping[str, Any], statistic: str) -> dict[str, Any]:
+    """Columns measure, n, left_out, ours, low and high of a row of `tfnas.evidence.correlate`."""
+    return {
+        "measure": statistic,
+        "n": int(found["n"]),
+        "left_out": int(found["left_out"]),
+        "ours": found[statistic],
+        "low": found[f"{statistic}_lo"],
+        "high": found[f"{statistic}_hi"],
+    }
 
 
 def beside_the_paper(rows: pd.DataFrame, label: str, *, left: float | None = None) -> Figure:

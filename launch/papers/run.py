@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from etils import epath
@@ -60,25 +60,24 @@ def run(request: Reproduction, experiment: Experiment, output: str, workers: Wor
     if experiment.columns and not request.table:
         warning = f"No reproduction of the paper's numbers: {EMBEDDED_NOTE}. Give --table for one"
         print(warning, flush=True)
-    known = truth.load(request, experiment)
-    records, notes = None, ()
+    known = pool = truth.load(request, experiment)
+    records, notes, drawn = None, (), ()
     if experiment.jobs is None:
         frame = known.frame
     else:
         if request.scores:
             found, where = _given(request, experiment, known), ", ".join(request.scores)
             if not (experiment.columns or request.table):
-                known = known.of(found["arch"].unique())
+                pool = known.of(found["arch"].unique())
         else:
-            known = known.drawn(request, experiment)
-            found, where = _computed(request, experiment, experiment.jobs, known, output, workers), f"{output}/scores"
+            pool, where = known.drawn(request, experiment), f"{output}/scores"
+            drawn = tuple(pool.frame.index)
+            found = _computed(request, experiment, experiment.jobs, known, lambda dataset: drawn, output, workers)
         same = {"isomorphic": request.isomorphic}
-        records, frame, notes = joining.join(found, known.frame, known.space, f"{where} and {request.truth}", **same)
-    inputs = Inputs(experiment, known.space, frame, known.datasets, records, request.seed)
+        records, frame, notes = joining.join(found, pool.frame, known.space, f"{where} and {request.truth}", **same)
+    inputs = Inputs(experiment, known.space, frame, known.datasets, records, request.seed, drawn)
     if experiment.second is not None and not request.scores:
-        some = known.of(experiment.second.archs(inputs))
-        more = _computed(request, experiment, experiment.second.jobs, some, output, workers)
-        inputs = dataclasses.replace(inputs, records=_together([records, more]))
+        inputs = _continued(request, inputs, known, output, workers)
     made = experiment.make(inputs)
     rows = made.rows.assign(difference=made.rows["ours"] - made.rows["paper"])
     rows.insert(0, "experiment", experiment.id)
@@ -102,19 +101,42 @@ def _given(request: Reproduction, experiment: Experiment, known: truth.Truth) ->
     return found
 
 
+def _continued(request: Reproduction, inputs: Inputs, known: truth.Truth, output: str, workers: Workers) -> Inputs:
+    """The inputs with records of the second stage, which is asked until it wants nothing new."""
+    stage, seen = inputs.experiment.second, set()
+    while True:
+        wanted: dict[str, list[str]] = {}
+        for dataset in sorted(inputs.records["dataset"].unique()):
+            archs = [arch for arch in stage.archs(inputs, dataset) if arch in known.frame.index]
+            wanted[dataset] = [arch for arch in archs if (dataset, arch) not in seen]
+        seen |= {(dataset, arch) for dataset, archs in wanted.items() for arch in archs}
+        if not any(wanted.values()):
+            return inputs
+        more = _computed(request, inputs.experiment, stage.jobs, known, wanted.get, output, workers)
+        together = _together([inputs.records, more])
+        records, frame, _ = joining.join(together, known.frame, known.space, f"{output}/scores and {request.truth}")
+        inputs = dataclasses.replace(inputs, records=records, truth=frame)
+
+
 def _computed(
-    request: Reproduction, experiment: Experiment, what: Jobs, known: truth.Truth, output: str, workers: Workers
+    request: Reproduction,
+    experiment: Experiment,
+    what: Jobs,
+    known: truth.Truth,
+    archs: Callable[[str], Sequence[str] | None],
+    output: str,
+    workers: Workers,
 ) -> pd.DataFrame:
-    """Records of the architectures, computed as far as they are not there yet."""
+    """Records of the architectures that `archs` gives for a data set, computed as far as they are not there yet."""
     workers.start_tensorflow()
     todo = _at_hand(what.of(experiment, request, known.space.name, known.datasets))
     execution = Execution(output=f"{output}/scores", **dataclasses.asdict(workers))
-    archs = known.frame.index.tolist()
     parts = []
     for job in todo:
-        print(f"{experiment.id}: {len(archs)} networks on {job.title}")
-        jobs.run(job, archs, execution)
-        parts.append(job.results(archs, execution.output))
+        if some := archs(job.settings.dataset):
+            print(f"{experiment.id}: {len(some)} networks on {job.title}")
+            jobs.run(job, some, execution)
+            parts.append(job.results(some, execution.output))
     return _together(parts)
 
 

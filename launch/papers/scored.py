@@ -15,11 +15,12 @@ from launch.papers.base import Experiment
 
 @dataclasses.dataclass(frozen=True)
 class Scored:
-    """Proxies of a network on each data set, with each initialisation.
+    """Proxies of a network on each data set, with each initialisation, in each BN mode.
 
     Attributes:
         proxies: what is scored; parameters and FLOPs always are.
         inits: initialisation schemes.
+        modes: of BN; "" is each proxy's own.
         flavour: of the networks, in the paper's space.
         batch_size, synflow_kept_bn, noise_repeats: as the flags of launch.score.
         ntk_batch_size: the same, at any scale but small and at small.
@@ -28,6 +29,7 @@ class Scored:
 
     proxies: tuple[str, ...]
     inits: tuple[str, ...] = ("torch",)
+    modes: tuple[str, ...] = ("",)
     flavour: str = ""
     batch_size: int = 64
     ntk_batch_size: tuple[int, int] = (0, 0)
@@ -36,7 +38,7 @@ class Scored:
     first_only: bool = False
 
     def of(self, experiment: Experiment, request: Reproduction, space: str, datasets: Sequence[str]) -> list[Job]:
-        """A job for each data set and initialisation."""
+        """A job for each data set, initialisation and BN mode."""
         whole, small = self.ntk_batch_size
         network: dict[str, Any] = {"flavour": self.flavour if space == experiment.space else ""}
         return [
@@ -52,9 +54,11 @@ class Scored:
                     noise_repeats=self.noise_repeats,
                     seed=request.seed,
                     init=init,
+                    bn=mode,
                     **(network if request.table else EMBEDDED_NETWORK),
                 )
             )
             for dataset in (datasets[:1] if self.first_only else datasets)
             for init in self.inits
+            for mode in self.modes
         ]

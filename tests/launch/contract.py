@@ -144,6 +144,8 @@ BAD_INPUT = {
         "--scores=a --table=b --output=OUT --top_k=0": "--top_k",
         "--scores=atlas:none --table=nasbench201_digits --output=OUT": "atlas:none",
         "--scores=a --table=b --output=OUT --where=dataset": "--where",
+        "--scores=a --table=b --output=OUT --cuts=deep": "'deep'",
+        "--scores=a --table=b --output=OUT --against_target=old": "--against_target is for --against",
         "--scores=a --table=b --output=OUT --thresholds=high": "high",
     },
     "mnas": {

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # pandas takes its time to import
 REPEATS = ("seed", "repeat")
 # Sizes that any proxy should beat.
 BASELINES = ("params", "flops")
-_SETTINGS = tuple(column for column in records.KEY if column not in ("arch", "proxy", *REPEATS))
+SETTINGS = tuple(column for column in records.KEY if column not in ("arch", "proxy", *REPEATS))
 _NOT_A_PROXY = {*records.KEY, *records.HOST, "index"}
 
 
@@ -93,7 +93,7 @@ def _long(frame: pd.DataFrame) -> pd.DataFrame:
     if {"proxy", "score"} <= set(frame.columns):
         return frame
     values = [column for column in frame.select_dtypes("number") if column not in _NOT_A_PROXY]
-    kept = [column for column in _SETTINGS + REPEATS if column in frame]
+    kept = [column for column in SETTINGS + REPEATS if column in frame]
     return frame.melt(["arch", *kept], values, "proxy", "score")
 
 
@@ -176,7 +176,7 @@ def check_settings(frame: pd.DataFrame, hint: str = "Choose one with --where={co
     Raises:
         InputError: the scores of a proxy differ in a setting other than the seed and the repeat.
     """
-    for column in _SETTINGS:
+    for column in SETTINGS:
         if column not in frame:
             continue
         counts = frame.groupby("proxy")[column].nunique()

@@ -122,30 +122,6 @@ def times(parts: Sequence[Methods]) -> Figure:
     return figure
 
 
-def epochs(rows: pd.DataFrame) -> Figure:
-    """Rank correlation over epochs of training, a line for each score, with intervals; the paper's as crosses."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.0, 4.0), layout="constrained")
-    axes = figure.subplots()
-    names = list(rows["method"].unique())
-    shift = 0.06 * (np.arange(len(names)) - len(names) / 2)
-    for place, (name, of) in enumerate(rows.groupby("method", sort=False)):
-        colour = plots.COLOURS[place % len(plots.COLOURS)]
-        line = "-" if place < len(plots.COLOURS) else "--"
-        x = of["epochs"] + shift[place]
-        axes.plot(x, of["ours"], line, marker="o", markersize=3, color=colour, label=name)
-        axes.vlines(x, of["low"], of["high"], color=colour, linewidth=0.8)
-        axes.plot(x, of["paper"], "x", color=colour)
-    axes.axhline(0, color="black", linewidth=0.6)
-    axes.set_xticks(sorted(rows["epochs"].unique()))
-    axes.set_xlabel("epochs of training", fontsize=8)
-    axes.set_ylabel("Spearman's rho (crosses: paper)", fontsize=8)
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=7, frameon=False)
-    plots.plain(axes)
-    return figure
-
-
 def search(rows: pd.DataFrame) -> Figure:
     """Seconds of searches against the accuracy of what they find, with deviations over runs; the paper's beside."""
     from matplotlib.figure import Figure

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
+from launch.jobs.after import parse_after
+from launch.papers import after
 from launch.papers.base import Inputs
 from launch.papers.fear.trainings import ALL_BN
 from tfnas import evidence
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FEAR, TIME, SHORT = "fear", "time_to_threshold", "shortreg"
-HINT = "Give a folder for each {column} to --scores"
-AFTER = re.compile(r"(?P<name>.+)_after(?P<epochs>\d+)")
 # Lengths and batches are what methods differ in.
 _OWN = ("epochs", "batch_size")
 
@@ -88,7 +87,7 @@ def gather(inputs: Inputs, dataset: str, *needed: str) -> Methods:
             timed for on different devices.
     """
     named, lengths = named_records(records_of(inputs, dataset))
-    evidence.check_settings(named, hint=HINT)
+    evidence.check_settings(named, hint=after.HINT)
     trained = named[named["proxy"].isin([FEAR, TIME, *lengths])]
     for name in needed:
         if not (lengths if name == SHORT else (trained["proxy"] == name).any()):
@@ -122,10 +121,9 @@ def named_records(records: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, tuple[
     """
     named, lengths = {}, {}
     for proxy, options, batch in records[["proxy", "options", "batch_size"]].drop_duplicates().itertuples(index=False):
-        name, after = proxy, AFTER.fullmatch(proxy)
-        if after:
-            epochs = int(after["epochs"])
-            if after["name"] != SHORT or json.loads(options)["training"]["epochs"] != epochs:
+        name, epochs = parse_after(proxy)
+        if epochs:
+            if name != SHORT or json.loads(options)["training"]["epochs"] != epochs:
                 continue
             name = f"{SHORT}, {epochs} epoch{'s' * (epochs > 1)}, batch {batch}"
             lengths[name] = epochs, int(batch)

@@ -1,16 +1,18 @@
-"""Spearman's rho of untrained and of trained networks' scores: table 2 and figure 3 of Dey et al. 2021."""
+"""Spearman's rho of scores of untrained and of trained networks: table 2 and figure 3 of Dey et al. 2021."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING
 
+from launch.jobs.after import parse_after
+from launch.papers import after
 from launch.papers.base import Inputs, Made
-from launch.papers.fear import figures
-from launch.papers.fear.methods import AFTER, HINT, SHORT, TIME, named_records, records_of
-from launch.papers.ranking import beside_the_paper, expected
+from launch.papers.fear.methods import SHORT, TIME, named_records, records_of
+from launch.papers.ranking import beside_the_paper, expected, measured
 from tfnas import evidence
-from tfnas.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,11 +31,13 @@ def table2(inputs: Inputs) -> Made:
     dataset = inputs.datasets[0]
     records, _ = named_records(records_of(inputs, dataset))
     records = records[records["proxy"] != TIME]
-    summary = _correlations(inputs, records, dataset)
+    evidence.check_settings(records, hint=after.HINT)
+    summary = evidence.correlate(records, inputs.truth[dataset], percents=(), seed=inputs.seed).set_index("proxy")
     printed = [name for name in inputs.experiment.expected if name in summary.index]
     made = []
     for name in [*printed, *(name for name in summary.index if name not in printed)]:
-        made.append(_row(dataset, name, summary.loc[name], expected(inputs.experiment, name)))
+        about = {"dataset": dataset, "method": name, **measured(summary.loc[name], "spearman")}
+        made.append(about | {"paper": expected(inputs.experiment, name)})
     rows = pd.DataFrame(made)
     lost = summary[summary["left_out"] > 0]
     notes = [f"{name} has no score of {row['left_out']} networks ({row['why']})" for name, row in lost.iterrows()]
@@ -41,56 +45,31 @@ def table2(inputs: Inputs) -> Made:
 
 
 def figure3(inputs: Inputs) -> Made:
-    """A row for each score and number of epochs: Spearman's rho with its interval.
+    """A row for each score and number of epochs: Spearman's rho with its interval."""
+    dataset, scored = inputs.datasets[0], inputs.experiment.jobs.trained
+    records = _of_one_training(records_of(inputs, dataset), {*scored, SHORT, *evidence.BASELINES})
+    mine = dataclasses.replace(inputs, records=records.assign(dataset=dataset))
+    rows = after.correlations(mine, (*scored, SHORT, *evidence.BASELINES), "spearman")
+    printed = [f"{name}_{_MOMENTS.get(epochs)}" for name, epochs in zip(rows["proxy"], rows["epochs"], strict=True)]
+    rows["paper"] = [expected(inputs.experiment, name) for name in printed]
+    figure = after.over_epochs(rows, "Spearman's rho")
+    axes = figure.axes[0]
+    for line in axes.get_lines():
+        of = rows[rows["proxy"] == line.get_label()]
+        axes.plot(of["epochs"], of["paper"], "x", color=line.get_color())
+    notes = ("crosses are the paper's",) if not all(map(math.isnan, rows["paper"])) else ()
+    return Made(rows, figure, (*after.notes(records, inputs.space), *notes))
 
-    Raises:
-        InputError: no score of trained networks.
+
+def _of_one_training(records: pd.DataFrame, wanted: set[str]) -> pd.DataFrame:
+    """Records of some scores, without what a folder may have of other methods.
+
+    That is synflow with BN, and accuracies of trainings in which no network was scored.
     """
-    import pandas as pd
-
-    dataset = inputs.datasets[0]
-    records = _same_trainings(records_of(inputs, dataset))
-    known = {*inputs.experiment.jobs.zero_cost, SHORT, *evidence.BASELINES}
-    moments: dict[str, tuple[str, int]] = {}
-    for proxy in records["proxy"].unique():
-        after = AFTER.fullmatch(proxy)
-        name, epochs = (after["name"], int(after["epochs"])) if after else (proxy, 0)
-        if name in known:
-            moments[proxy] = name, epochs
-    if not any(epochs for _, epochs in moments.values()):
-        raise InputError(
-            f"{inputs.experiment.id} needs scores after training. Received: {', '.join(moments) or 'none'}. "
-            "Allowed: as python -m launch.score --after_epochs=0,1,2 writes them"
-        )
-    summary = _correlations(inputs, records[records["proxy"].isin(moments)], dataset)
-    order = {name: place for place, name in enumerate((*inputs.experiment.jobs.zero_cost, SHORT, *evidence.BASELINES))}
-    made = []
-    for proxy, (name, epochs) in sorted(moments.items(), key=lambda entry: (order[entry[1][0]], entry[1][1])):
-        paper = expected(inputs.experiment, f"{name}_{_MOMENTS.get(epochs)}")
-        made.append(_row(dataset, name, summary.loc[proxy], paper, epochs))
-    rows = pd.DataFrame(made)
-    return Made(rows, figures.epochs(rows))
-
-
-def _same_trainings(records: pd.DataFrame) -> pd.DataFrame:
-    """Without the accuracies of trainings in which no network was scored: of other lengths than those that were."""
-    trained = records["proxy"].str.contains("_after")
-    short = records["proxy"].str.startswith(f"{SHORT}_after")
-    recipes = {text: json.dumps(json.loads(text).get("training")) for text in records["options"].unique()}
-    recipe = records["options"].map(recipes)
-    return records[~short | recipe.isin(recipe[trained & ~short])]
-
-
-def _correlations(inputs: Inputs, records: pd.DataFrame, dataset: str) -> pd.DataFrame:
-    """Frame of `evidence.correlate` by proxy."""
-    evidence.check_settings(records, hint=HINT)
-    summary = evidence.correlate(records, inputs.truth[dataset], percents=(), seed=inputs.seed)
-    return summary.set_index("proxy")
-
-
-def _row(dataset: str, name: str, of: pd.Series, paper: float, epochs: int | None = None) -> dict[str, Any]:
-    after = {} if epochs is None else {"epochs": epochs}
-    measure = "spearman" if epochs is None else f"spearman after {epochs} epoch{'s' * (epochs != 1)}"
-    counts = {"n": int(of["n"]), "left_out": int(of["left_out"])}
-    values = {"ours": of["spearman"], "low": of["spearman_lo"], "high": of["spearman_hi"], "paper": paper}
-    return {"dataset": dataset, "method": name, **after, "measure": measure, **counts, **values}
+    names = records["proxy"].map(lambda name: parse_after(name)[0])
+    trained = records["proxy"] != names
+    options = {text: json.loads(text) for text in records["options"].unique()}
+    recipe = records["options"].map({text: json.dumps(of.get("training")) for text, of in options.items()})
+    with_bn = records["options"].map({text: bool(of.get("synflow_kept_bn")) for text, of in options.items()})
+    others = (names == SHORT) & ~recipe.isin(recipe[trained & (names != SHORT)])
+    return records[names.isin(wanted) & ~others & ~with_bn]

@@ -1,4 +1,4 @@
-"""What the experiments of Dey et al. 2021 compute of each network: FEAR, short trainings, scores on the way."""
+"""What the experiments of Dey et al. 2021 compute of each network: FEAR, short trainings, scores without training."""
 
 from __future__ import annotations
 
@@ -37,7 +37,6 @@ class Setting:
     Attributes:
         epochs, batches: of short trainings: all combinations; the cosine ends with the training.
         searched: epochs and batch of the short training that random search ranks by.
-        looks: epochs after which scores are looked at.
         flags: of all trainings.
         stages: of FEAR.
         network: of the networks.
@@ -46,20 +45,18 @@ class Setting:
     epochs: tuple[int, ...]
     batches: tuple[int, ...]
     searched: tuple[int, int]
-    looks: tuple[int, ...]
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     stages: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     network: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-PAPER = Setting((1, 2, 4, 6, 8, 10, 20, 30), (256, 512, 1024, 2048), (50, 256), tuple(range(11)))
+PAPER = Setting((1, 2, 4, 6, 8, 10, 20, 30), (256, 512, 1024, 2048), (50, 256))
 # Few images: what counts is the number of steps, and there are too few of them to learn from images that move. One cell
 # a stage: stage 2 trains the last, where the paper trains four of the five.
 SMALL = Setting(
     (1, 2, 4, 8),
     (32, 64),
     (8, 32),
-    (0, 1, 2, 4),
     flags={"train_split": "train[:2000]", "crop": 0},
     stages={"epochs": 30, "train_batch_size": 32, "fear_batch_size": 32, "fear_epochs": 2, "fear_cells": 1},
     network={"depth": 1},
@@ -85,14 +82,12 @@ class Trainings:
         short: short trainings: "all" combinations of epochs and batches, "searched" for the one of random search, "".
         zero_cost: scores of untrained networks.
         synflow_bn: whether synflow is also computed with all BN layers left in.
-        looked_at: whether `zero_cost` are computed after epochs of one training as well, with its accuracies.
     """
 
     fear: bool = False
     short: str = ""
     zero_cost: tuple[str, ...] = ()
     synflow_bn: bool = False
-    looked_at: bool = False
 
     def of(self, experiment: Experiment, request: Reproduction, space: str, datasets: Sequence[str]) -> list[Job]:
         """For each data set its jobs, cheap ones first.
@@ -112,9 +107,6 @@ class Trainings:
             found.append(ScoreJob(Scoring(proxies=self.zero_cost, **common)))
         if self.synflow_bn:
             found.append(ScoreJob(Scoring(proxies=("synflow",), synflow_kept_bn=ALL_BN, **common)))
-        if self.looked_at:
-            # Cosines have the horizon of the recipe, 200 epochs.
-            found.append(AfterJob(Trained(proxies=self.zero_cost, after_epochs=chosen.looks, **training)))
         if self.fear:
             threshold = _threshold(dataset)
             found.append(FearJob(Trained(proxies=("fear",), fear_threshold=threshold, **training | chosen.stages)))

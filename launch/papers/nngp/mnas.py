@@ -85,8 +85,8 @@ def fig7(inputs: Inputs) -> Made:
     return metrics.made(table, _figure(table, found, chosen))
 
 
-def selected(inputs: Inputs) -> list[str]:
-    """Architectures of any selection."""
+def selected(inputs: Inputs, dataset: str) -> list[str]:
+    """Architectures of any selection, on the only data set."""
     found = read(inputs)
     places = sorted({int(place) for _, places in selections(found) for place in places})
     return [found.archs[place] for place in places]

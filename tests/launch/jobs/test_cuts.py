@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from launch import correlate
+from spaces.nasbench201.space import OPS
 from tfnas.runs import records
 
 ARCHS = [f"|net{i}|" for i in range(40)]
@@ -91,6 +92,8 @@ def test_what_cannot_be_made_is_told_and_refused_where_it_is_named(case, capsys)
         "no size (rank correlation at fixed size): no parameters or FLOPs (--size_column)",
         "no similarity (correlations between scores, clustered): one score alone",
         "no seeds (how much of a score is luck): no network has several seeds or repeats",
+        "no classes (what isomorphic networks share): the space of the networks is unknown",
+        "no against (other scores of the same networks): no other scores (--against)",
     ):
         assert text in out
     assert launch(case, "--cuts=seeds", scores="few.csv") == 2
@@ -117,3 +120,47 @@ def test_scores_without_any_value_break_no_cut(case):
     assert math.isnan(read(case, "size").loc["broken", "partial_spearman"])
     assert math.isnan(read(case, "similarity").loc["broken", "good"])
     assert "broken" not in read(case, "seeds").index
+
+
+def test_isomorphic_networks_that_are_all_scored(case):
+    # Two paths that end in nothing: the same network, whatever stands before.
+    archs = [f"|{a}~0|+|none~0|none~1|+|{b}~0|none~1|none~2|" for a in OPS for b in OPS[1:]]
+    pd.DataFrame({"arch": archs, "accuracy": np.arange(len(archs), dtype=float)}).to_csv(case / "table.csv")
+    with records.Writer(case / "strings") as writer:
+        for i, arch in enumerate(archs):
+            common = {"space": "nasbench201", "arch": arch, "dataset": "digits"}
+            writer.add([records.Record(**common, proxy="of the class", score=float(i % 4))])
+            writer.add([records.Record(**common, proxy="of the string", score=float(i))])
+    assert launch(case, "--cuts=classes", scores="strings") == 0
+    rows = read(case, "classes")
+    assert rows.loc["of the class", ["classes", "strings", "equal"]].tolist() == [4, 20, 1]
+    assert rows.loc["of the string", "equal"] == 0
+    assert rows.loc["of the class", "string"] < rows.loc["of the string", "string"]
+
+
+def test_other_scores_of_the_same_networks(case, capsys):
+    with records.Writer(case / "zcnas") as writer:
+        for i, arch in enumerate(ARCHS):
+            common = {"space": "made up", "arch": arch, "dataset": "digits", "flavour": "zcnas"}
+            writer.add([records.Record(**common, proxy="good", score=float(i))])
+    places = f"--against={case / 'zcnas'},{case / 'scores'}"
+    assert launch(case, places, "--against_target=params", "--where=seed=0") == 0
+    out = capsys.readouterr().out
+    rows = pd.read_csv(case / "out" / "against.csv")
+    assert rows[["against", "proxy"]].to_numpy().tolist() == [
+        ["zcnas", "good"],
+        ["scores", "good"],
+        ["scores", "noise"],
+    ]
+    assert "flavour=zcnas not none" in rows["changed"][0]
+    table = pd.read_csv(case / "table.csv")
+    assert rows["other"][0] == pytest.approx(stats.spearmanr(range(40), table["params"]).statistic, rel=1e-4)
+    assert "Spearman rho against other scores" in out
+    assert launch(case, "--cuts=against") == 2
+    assert "--cuts=against cannot be made: no other scores (--against)" in capsys.readouterr().err
+    assert launch(case, places, "--against_target=parms") == 2
+    assert "'parms'" in capsys.readouterr().err
+    assert launch(case, "--against_target=params") == 2
+    assert "--against_target is for --against" in capsys.readouterr().err
+    assert launch(case, f"--against={case / 'missing'}") == 2
+    assert "No such scores" in capsys.readouterr().err

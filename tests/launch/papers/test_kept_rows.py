@@ -25,7 +25,7 @@ COMPUTED = {
 }
 # Younger than what is kept.
 LATER = {"nngp_fig7", "np_mse", "np_fig6", "np_fig7"}
-LATER |= {name for name in EXPERIMENTS if name.startswith("fear_")}
+LATER |= {name for name in EXPERIMENTS if name.startswith(("lga_", "fear_"))} - {"lga_fig4"}
 
 
 @pytest.fixture(autouse=True)

@@ -183,18 +183,23 @@ def test_figure_3_has_a_row_for_each_score_and_epoch(records, truth):
     mine = looked_at(records, truth)
     # Trainings of other lengths, of which nothing was scored, change nothing.
     both = pd.concat([mine, records[records["proxy"].str.startswith("shortreg")]])
-    made = figure3(cases.inputs_of("fear_fig3", both, truth)).rows
-    assert list(made["method"]) == ["snip"] * 3 + ["grasp"] * 3 + ["shortreg"] * 2 + ["params"]
+    kept = records[records["options"].str.contains("stem")]
+    found = figure3(cases.inputs_of("fear_fig3", pd.concat([both, kept]), truth))
+    made = found.rows
+    order = "snip snip_after1 snip_after2 grasp grasp_after1 grasp_after2 shortreg_after1 shortreg_after2 params"
+    assert list(made["method"]) == order.split()
     for _, row in made.iterrows():
-        proxy = f"{row['method']}_after{row['epochs']}" if row["epochs"] else row["method"]
-        scores = mine[mine["proxy"] == proxy].set_index("arch").loc[truth.index, "score"]
+        scores = mine[mine["proxy"] == row["method"]].set_index("arch").loc[truth.index, "score"]
         assert row["ours"] == pytest.approx(stats.spearmanr(scores, truth["cifar10"])[0])
-    grasp = made[made["method"] == "grasp"].set_index("epochs")
+    grasp = made[made["proxy"] == "grasp"].set_index("epochs")
     assert list(grasp["paper"])[:2] == [0.63, -0.41]
     assert math.isnan(grasp["paper"][2])
+    crosses = [line for line in found.figure.axes[0].get_lines() if line.get_marker() == "x"]
+    assert [-0.41] in [[y for y in line.get_ydata() if y < 0] for line in crosses]
+    assert found.notes[-1] == "crosses are the paper's"
 
 
-def test_figure_3_without_training_is_refused(records, truth):
-    untrained = records[records["proxy"].isin(["snip", "jacob_cov"])]
-    with pytest.raises(InputError, match="fear_fig3 needs scores after training"):
-        figure3(cases.inputs_of("fear_fig3", untrained, truth))
+def test_figure_3_without_its_scores_is_refused(records, truth):
+    others = records[~records["proxy"].isin(["snip", "jacob_cov", "params", "synflow"])]
+    with pytest.raises(InputError, match="No records of"):
+        figure3(cases.inputs_of("fear_fig3", others, truth))

@@ -91,14 +91,14 @@ def test_fig7_correlates_and_selects_as_defined(tmp_path, known):
 
 def test_networks_are_judged_by_their_longest_training_and_selected_by_their_shortest(tmp_path, known):
     folder = recorded(tmp_path, **known)
-    chosen = mnas.selected(inputs_of(folder))
+    chosen = mnas.selected(inputs_of(folder), "cifar100")
     by = (known["val_accuracy"], known["nngp_500_1000_4"])
     assert set(chosen) > {ARCHS[place] for values in by for place in np.argsort(-values)[:10]}
     assert len(chosen) < N
     places = [ARCHS.index(arch) for arch in chosen]
     longer = {name: known[name][places] * 1.5 for name in ("val_accuracy", "test_accuracy")}
     inputs = inputs_of(recorded(tmp_path, epochs=400, archs=chosen, **longer))
-    assert mnas.selected(inputs) == chosen
+    assert mnas.selected(inputs, "cifar100") == chosen
     rows = mnas.fig7(inputs).rows
     best = known["test_accuracy"][np.argsort(-known["val_accuracy"])[:10]]
     mean = one(rows, "mean test accuracy of the selected", "accuracy, 5 epochs")
