@@ -151,8 +151,8 @@ def _rows(rows: Sequence[Mapping[str, str]]) -> str:
 
 def _number(text: str) -> str:
     value = float(text) if text else math.nan
-    if math.isnan(value):
-        return ""
+    if not math.isfinite(value):
+        return "" if math.isnan(value) else str(value)
     if value == int(value) and abs(value) >= 1:
         return f"{value:,.0f}"
     return f"{value:.3f}" if 0.0995 < abs(value) < 10 else f"{value:.4g}"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from launch.papers.base import Experiment
 from launch.papers.facts import facts
+from launch.papers.fear.experiments import EXPERIMENTS as FEAR
 from launch.papers.gradsign.experiments import EXPERIMENTS as GRADSIGN
 from launch.papers.lga.experiments import EXPERIMENTS as LGA
 from launch.papers.nngp.experiments import EXPERIMENTS as NNGP
 from launch.papers.predictor.experiments import EXPERIMENTS as PREDICTOR
 from tfnas.errors import InputError, unknown
 
-EXPERIMENTS: dict[str, Experiment] = {entry.id: entry for entry in (*NNGP, *GRADSIGN, *LGA, *PREDICTOR)}
+EXPERIMENTS: dict[str, Experiment] = {entry.id: entry for entry in (*NNGP, *GRADSIGN, *LGA, *PREDICTOR, *FEAR)}
 
 
 def get(name: str) -> Experiment:

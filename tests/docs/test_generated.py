@@ -30,6 +30,19 @@ def test_every_experiment_has_a_row_and_the_readme_counts_them():
     assert f"[{len(proxies.names())} of one network](docs/proxies.md)" in readme
 
 
+def test_numbers_of_results_are_short_and_infinite_ones_are_told():
+    texts = {
+        "": "",
+        "nan": "",
+        "inf": "inf",
+        "-inf": "-inf",
+        "0.25": "0.250",
+        "12345.0": "12,345",
+        "0.0123456": "0.01235",
+    }
+    assert {text: generate._number(text) for text in texts} == texts
+
+
 def test_every_folder_of_results_has_a_page_that_the_index_names():
     index = (ROOT / "results" / "README.md").read_text()
     for folder in (ROOT / "results").iterdir():

@@ -24,9 +24,8 @@ COMPUTED = {
     for name in ("gs_table5_1", "gs_table5_2", "gs_table5_4", "gs_tableA_2", "gs_figA_1", "lga_fig4")
 }
 # Younger than what is kept.
-LATER = {"nngp_fig7", "np_mse", "np_fig6", "np_fig7", *(name for name in EXPERIMENTS if name.startswith("lga_"))} - {
-    "lga_fig4"
-}
+LATER = {"nngp_fig7", "np_mse", "np_fig6", "np_fig7"}
+LATER |= {name for name in EXPERIMENTS if name.startswith(("lga_", "fear_"))} - {"lga_fig4"}
 
 
 @pytest.fixture(autouse=True)

@@ -360,7 +360,7 @@ def test_kept_records_give_the_same_rows_and_serve_for_isomorphic_networks(tmp_p
         ("nngp_fig1", ["--targets=accuracy"], "no --table"),
         ("nngp_fig1", ["--datasets=mnist"], "'mnist'"),
         ("nngp_figS7", ["--scores=x"], "looks at no scores"),
-        ("fear_fig7", [], "not available yet"),
+        ("gs_table5_3", [], "not available yet"),
         ("gs_table5_2", ["--scores=x"], "--scores=x"),
         ("gs_table5_2", ["--datasets=cifar10,cifar100"], "give --table"),
         ("gs_table5_2", ["--table=nasbench201_digits", "--targets=accuracy,accuracy"], "2 for 0"),
