@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +12,6 @@ from launch.papers.fear import figures
 from launch.papers.fear.methods import TIME, Methods, gather
 from tfnas import evidence
 from tfnas.evidence import bootstrap, rows, statistics
-
-if TYPE_CHECKING:
-    pass
 
 # A search gives up what takes so many times as long as the fastest so far.
 RATIO, BEST = 4.0, 10
