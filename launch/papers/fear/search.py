@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from launch.papers.fear.methods import FEAR, SHORT, TIME, Methods, details_of, g
 from launch.papers.ranking import expected
 from tfnas import seeds
 from tfnas.errors import InputError
-
-if TYPE_CHECKING:
-    pass
 
 RATIO, RUNS, DRAWN = 4.0, 10, 500
 
