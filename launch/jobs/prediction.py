@@ -45,6 +45,10 @@ class Known:
     tests: np.ndarray
     target: str
 
+    def without_scores(self) -> Known:
+        """The same networks, of which nothing but the architecture is known."""
+        return dataclasses.replace(self, graphs=self.graphs.with_extras(np.zeros((len(self.archs), 0))))
+
     def flat(self, rows: np.ndarray | slice) -> np.ndarray:
         """Flat encodings with extras behind, for baselines: [n, d]."""
         places = np.arange(len(self.archs))[rows]
@@ -98,6 +102,9 @@ def read_table(path: epath.PathLike, target: str, test_target: str, space_name: 
 def with_scores(known: Known, path: str, names: Sequence[str]) -> Known:
     """With training-free scores as features; architectures without all of them are left out.
 
+    A score counts by its rank among these architectures, from 0 to 1, equal ones the mean of theirs: scores span many
+    orders of magnitude, and all candidates have theirs before any network is trained.
+
     Args:
         known: of a table.
         path: folder of records, or a file of scores.
@@ -114,10 +121,13 @@ def with_scores(known: Known, path: str, names: Sequence[str]) -> Known:
     rows = np.flatnonzero(np.isfinite(values).all(axis=1))
     if not len(rows):
         raise InputError(f"No architecture of the table has all of the scores. Received: {', '.join(wide.columns)}")
+    from scipy import stats
+
+    ranks = (stats.rankdata(values[rows], axis=0) - 0.5) / len(rows)
     return dataclasses.replace(
         known,
         archs=[known.archs[row] for row in rows],
-        graphs=known.graphs.take(rows).with_extras(values[rows]),
+        graphs=known.graphs.take(rows).with_extras(ranks),
         accuracies=known.accuracies[rows],
         tests=known.tests[rows],
     )
@@ -166,20 +176,28 @@ def baseline(name: str, known: Known, codes: np.ndarray, n_train: int, repeat: i
 
 
 def judged(
-    known: Known, predicted: np.ndarray, learned: np.ndarray, top_k: int, threshold: float | None = None
+    known: Known,
+    predicted: np.ndarray,
+    learned: np.ndarray,
+    top_k: int,
+    *,
+    above: float | None = None,
+    told: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """What a repeat found.
 
     Args:
         known: N networks.
-        predicted: [N].
+        predicted: by which networks rank: [N].
         learned: rows that the predictor has learned from.
         top_k: networks that are validated.
-        threshold: of two stages: the error then is that of networks above it that the first stage keeps.
+        above: accuracy, a fraction, above which networks have errors of their own besides.
+        told: of two stages, the accuracies that the second tells of all networks: [N].
 
     Returns:
-        arch, val and test (percent) of the best of the top K by validation; mse, tau and r2 on networks not learned
-        from; picks: rows of the best by validation of the top 1, 2, ... K.
+        arch, val and test (percent) of the best of the top K by validation; tau on networks not learned from, mse and
+        r2 too where there is one stage; mse_above, tau_above and r2_above on those of them above `above`, whether or
+        not a first stage keeps them; picks: rows of the best by validation of the top 1, 2, ... K.
     """
     from tfnas.predictor import choosing
 
@@ -187,11 +205,14 @@ def judged(
     picks = _best_so_far(known.accuracies, top)
     rest = np.ones(len(predicted), bool)
     rest[learned] = False
-    tau = choosing.errors(predicted[rest], known.accuracies[rest])["tau"]
-    if threshold is not None:
-        rest &= (known.accuracies > threshold) & (predicted >= 0)
-    errors = choosing.errors(predicted[rest], known.accuracies[rest]) | {"tau": tau}
-    return {**_pick(known, picks[-1]), **errors, "picks": picks}
+    found = choosing.errors(predicted[rest], known.accuracies[rest])
+    if told is not None:
+        found |= {"mse": np.nan, "r2": np.nan}  # what a first stage turns down has no accuracy told
+    if above is not None:
+        rest &= known.accuracies > above
+        errors = choosing.errors((predicted if told is None else told)[rest], known.accuracies[rest])
+        found |= {f"{name}_above": value for name, value in errors.items()}
+    return {**_pick(known, picks[-1]), **found, "picks": picks}
 
 
 def random_search(known: Known, n_train: int, top_k: int, repeat: int, seed: int) -> dict[str, Any]:

@@ -53,6 +53,30 @@ def front(latency: np.ndarray, predicted: np.ndarray) -> Figure:
     return figure
 
 
+def quality(lines: Mapping[str, Mapping[str, np.ndarray]], *, label: str) -> Figure:
+    """Quality by the number of networks learned from, a panel for each measure, with a deviation up and down.
+
+    Args:
+        lines: measure -> name of a predictor -> numbers of networks, means and deviations: [3, n].
+        label: of the horizontal axis.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.4 * len(lines), 4.0), layout="constrained")
+    names = list(dict.fromkeys(name for found in lines.values() for name in found))
+    colours = dict(zip(names, COLOURS * len(names), strict=False))
+    for axes, (measure, found) in zip(figure.subplots(1, len(lines), squeeze=False)[0], lines.items(), strict=True):
+        for name, (numbers, means, spreads) in found.items():
+            style = {"color": colours[name], "label": name, "linewidth": 1.4, "capsize": 2}
+            axes.errorbar(numbers, means, spreads, marker="o", markersize=3, **style)
+        axes.set_xscale("log")
+        ticks = sorted({number for values in found.values() for number in values[0]})
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
+        _finish(axes, label, measure, legend=axes is figure.axes[0])
+    return figure
+
+
 def _empty() -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
