@@ -202,7 +202,7 @@ def judged(
     from tfnas.predictor import choosing
 
     top = np.argsort(-predicted, kind="stable")[:top_k]
-    picks = _best_so_far(known.accuracies, top)
+    picks = best_so_far(known.accuracies, top)
     rest = np.ones(len(predicted), bool)
     rest[learned] = False
     found = choosing.errors(predicted[rest], known.accuracies[rest])
@@ -219,7 +219,7 @@ def random_search(known: Known, n_train: int, top_k: int, repeat: int, seed: int
     """The best by validation of as many random networks as the predictors see in all."""
     rng = np.random.default_rng(seeds.derive_seed(seed, RANDOM, repeat))
     drawn = rng.permutation(len(known.archs))[: n_train + top_k]
-    picks = _best_so_far(known.accuracies, drawn)
+    picks = best_so_far(known.accuracies, drawn)
     return {**_pick(known, picks[-1]), "picks": picks[-top_k:]}
 
 
@@ -232,7 +232,7 @@ def _pick(known: Known, row: int) -> dict[str, Any]:
     return {"arch": known.archs[row], "val": 100 * known.accuracies[row], "test": 100 * known.tests[row]}
 
 
-def _best_so_far(accuracies: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def best_so_far(accuracies: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """For each number of rows, from the first on, the one with the largest accuracy, the earliest of equals."""
     values = accuracies[rows]
     leads = values > np.concatenate([[-np.inf], np.maximum.accumulate(values)[:-1]])

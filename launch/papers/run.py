@@ -74,7 +74,8 @@ def run(request: Reproduction, experiment: Experiment, output: str, workers: Wor
             found, where = _computed(request, experiment, experiment.jobs, known, output, workers), f"{output}/scores"
         same = {"isomorphic": request.isomorphic}
         records, frame, notes = joining.join(found, known.frame, known.space, f"{where} and {request.truth}", **same)
-    inputs = Inputs(experiment, known.space, frame, known.datasets, records, request.seed)
+    repeats = request.count(*experiment.repeats, experiment.repeats[1])
+    inputs = Inputs(experiment, known.space, frame, known.datasets, records, request.seed, repeats)
     if experiment.second is not None and not request.scores:
         some = known.of(experiment.second.archs(inputs))
         more = _computed(request, experiment, experiment.second.jobs, some, output, workers)
