@@ -107,7 +107,7 @@ class TestSearch:
 class TestCompared:
     """Several numbers of networks, one stage and two, with and without scores."""
 
-    FLAGS = ("--n_train=12,24", "--predictors=gcn,forest", "--threshold=68", "--compare=one_stage,no_scores")
+    FLAGS = ("--n_train=16,24", "--predictors=gcn,forest", "--threshold=71", "--compare=one_stage,no_scores")
 
     @pytest.fixture
     def scores(self, tmp_path, archs):
@@ -122,7 +122,7 @@ class TestCompared:
         sizes = frame.groupby(keys, sort=False).size()
         each = [("gcn", 2, 1), ("gcn", 1, 1), ("gcn", 2, 0), ("gcn", 1, 0), ("forest", 1, 1), ("forest", 1, 0)]
         each.append(("random", 1, 0))
-        assert sizes.to_dict() == {(name, n, *rest): 2 for n in (12, 24) for name, *rest in each}
+        assert sizes.to_dict() == {(name, n, *rest): 2 for n in (16, 24) for name, *rest in each}
         told = pd.read_csv(tmp_path / "o/quality.csv").set_index(keys)
         assert len(told) == 14
         for key, group in frame.groupby(keys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -76,6 +77,11 @@ def search_efficiency(inputs: Inputs, *, settings: Settings = PAPER, most: int =
             )
     if values is None:
         notes += ("one column validates and is reported, so that validating more can never hurt, unlike in the paper",)
+    if 2 * count < inputs.space.size:
+        notes += (
+            f"the table has {count:,} of {inputs.space.size:,} networks: evolution mutates a child on until it is one "
+            "of them, which leaves little of its parent",
+        )
     notes += (f"{inputs.repeats} repeats (the paper: 600); the paper does not say which predictor its speed-up is of",)
     return Made(pd.DataFrame(rows), _figure(lines, best.mean(axis=0), number, most), notes)
 
@@ -88,8 +94,6 @@ def first_reached(curve: np.ndarray, wanted: float) -> int:
 
 def _groups(known: Known, values: np.ndarray | None, inputs: Inputs) -> Iterator[tuple[range, Known]]:
     """Repeats that train together, and what they see."""
-    import dataclasses
-
     for start in range(0, inputs.repeats, prediction.TOGETHER):
         part = range(inputs.repeats)[start : start + prediction.TOGETHER]
         drawn = known.accuracies if values is None else tables.draw_runs(values, inputs.seed, start)
