@@ -7,9 +7,9 @@ Examples:
     python -m launch.predict --table=nasbench101.parquet --threshold=91 \
         --n_train=172 --top_k=100 --repeats=16 --predictors=gcn,forest \
         --model=output/predictor.keras --output=output/predict101
-    python -m launch.predict --table=nasbench201_digits --n_train=20,40,80 \
-        --scores=output/scores --compare=no_scores --top_k=10 --splits=0 \
-        --epochs=100 --output=output/hybrid
+    python -m launch.predict --table=nb201.csv --target=cifar10_test_200 \
+        --scores=scores.csv --compare=no_scores --n_train=43,86,172 \
+        --repeats=20 --splits=0 --output=output/hybrid
 
 Of the networks of a table, --n_train are drawn and learned from, all are
 predicted, and the --top_k of them are validated: the best by --target is
@@ -39,6 +39,7 @@ from launch.flags.predictors import GCN, Predictors
 from launch.jobs import prediction, telling
 from launch.jobs.base import narrow
 from launch.jobs.searches import Searches, variants
+from launch.values import pairs
 from tfnas.errors import InputError
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Config(Learning, Front):
         if found is None:
             found = prediction.read_table(self.table, self.target, self.test_target, self.space)
             if self.scores:
-                found = prediction.with_scores(found, self.scores, self.proxies)
+                found = prediction.with_scores(found, self.scores, self.proxies, pairs("where", self.where))
             self.__dict__["_known"] = found
         return found
 

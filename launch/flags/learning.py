@@ -7,6 +7,7 @@ import dataclasses
 from launch import app
 from launch.flags.networks import check_least, check_most
 from launch.flags.predictors import GCN, Predictors
+from launch.values import pairs
 from tfnas.errors import InputError
 
 # What the predictors that were asked for are compared with.
@@ -30,6 +31,7 @@ class Learning(Predictors):
     seed: int = app.flag(0, "of draws, splits and weights")
     scores: str = app.path_flag("", "training-free scores as further features: a folder of records, or a file")
     proxies: tuple[str, ...] = app.flag((), "of --scores take these only")
+    where: tuple[str, ...] = app.flag((), "of --scores take those with these settings only: column=value,...")
     compare: tuple[str, ...] = app.flag(
         (), "also predict without what was asked for: one_stage (no --threshold), no_scores (no --scores)"
     )
@@ -46,8 +48,10 @@ class Learning(Predictors):
             raise InputError(
                 f"Cross-validation needs --n_train of 3 or more, or --splits=0. Received: {min(self.n_train)}"
             )
-        if self.proxies and not self.scores:
-            raise InputError("--proxies needs --scores. Received: none")
+        for flag in ("proxies", "where"):
+            if getattr(self, flag) and not self.scores:
+                raise InputError(f"--{flag} needs --scores. Received: none")
+        pairs("where", self.where)
         needed = {ONE_STAGE: ("threshold", self.threshold), NO_SCORES: ("scores", self.scores)}
         for name in self.compare:
             if name not in needed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,7 +99,7 @@ def read_table(path: epath.PathLike, target: str, test_target: str, space_name: 
     return Known(space, archs, graphs, *values, target)
 
 
-def with_scores(known: Known, path: str, names: Sequence[str]) -> Known:
+def with_scores(known: Known, path: str, names: Sequence[str], where: Mapping[str, str] | None = None) -> Known:
     """With training-free scores as features; architectures without all of them are left out.
 
     A score counts by its rank among these architectures, from 0 to 1, equal ones the mean of theirs: scores span many
@@ -109,13 +109,14 @@ def with_scores(known: Known, path: str, names: Sequence[str]) -> Known:
         known: of a table.
         path: folder of records, or a file of scores.
         names: of the proxies; all by default.
+        where: values of settings that scores must have.
 
     Raises:
         InputError: as `evidence.load_scores`, or no architecture has all scores.
     """
     from tfnas import evidence
 
-    averaged = evidence.average(evidence.load_scores(path, proxies=names))
+    averaged = evidence.average(evidence.load_scores(path, proxies=names, where=where))
     wide = averaged.pivot(index="arch", columns="proxy", values="score").reindex(known.archs)
     values = wide.to_numpy(np.float64)
     rows = np.flatnonzero(np.isfinite(values).all(axis=1))

@@ -196,6 +196,8 @@ BAD_INPUT = {
         "--output=OUT --table=nasbench201_digits --n_train=2": "--splits=0. Received: 2",
         "--output=OUT --table=nasbench201_digits --n_train=20,211": "--n_train=211. Allowed: 1 to 210",
         "--output=OUT --table=nasbench201_digits --n_train=": "--n_train must be at least 1. Received: none",
+        "--output=OUT --table=nasbench201_digits --where=dataset=cifar10": "--where needs --scores. Received: none",
+        "--output=OUT --table=nasbench201_digits --scores=a --where=x": "--where takes column=value",
         "--output=OUT --table=nasbench201_digits --compare=scores": "Allowed: one_stage, no_scores",
         "--output=OUT --table=nasbench201_digits --compare=no_scores": "needs --scores. Received: none",
         "--output=OUT --table=nasbench201_digits --compare=one_stage": "needs --threshold. Received: none",

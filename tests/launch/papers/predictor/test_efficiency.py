@@ -1,12 +1,14 @@
 """Figure 4 on a small table."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import spaces
+from launch import reproduce
 from launch.jobs import prediction
 from launch.papers.base import Inputs
 from launch.papers.predictor import efficiency, evolution, oracle, tables
@@ -83,3 +85,14 @@ def test_numbers_of_the_paper_stand_beside_ours(monkeypatch):
     assert lines == {efficiency.RANDOM: "random_2000", efficiency.EVOLUTION: "re_2000"}
     expected = EXPERIMENTS["np_fig4"].expected
     assert set(expected) == {*efficiency._PRINTED.values(), "speedup_val", "speedup_test"}
+
+
+def test_from_the_command_line(tmp_path, monkeypatch):
+    """On the embedded table, whose runs stand in for those that validate."""
+    experiment = EXPERIMENTS["np_fig4"]
+    make = functools.partial(experiment.make, settings=QUICK, most=150)
+    monkeypatch.setitem(EXPERIMENTS, "np_fig4", dataclasses.replace(experiment, make=make, repeats=(1, 10)))
+    assert reproduce.main(["--experiment=np_fig4", f"--output={tmp_path}"]) == 0
+    found = pd.read_csv(tmp_path / "results.csv")
+    assert found[found.measure.str.startswith(("val", "test"))].ours.between(50, 100).all()
+    assert (tmp_path / "np_fig4.png").exists()
