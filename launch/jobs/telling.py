@@ -26,6 +26,8 @@ _LABELS = {
     "tau_above": "Kendall's tau, above",
     "r2_above": "R2, above",
 }
+# Which goes first where width is short; what is not said here always stays.
+_RANKS = {"r2": 1, "mse": 2, "r2_above": 3, "tau_above": 4, "mse_above": 5}
 # Of these, what a plot by the number of networks shows.
 _DRAWN = ("tau", "mse", "r2", "mse_above", "r2_above", "test")
 
@@ -76,11 +78,12 @@ def _columns(table: pd.DataFrame) -> list[Column]:
     for name, heading in zip(OF_VARIANT[1:], ("N", "stages", "scores"), strict=True):
         if table[name].nunique() > 1:
             found.append(Column(heading, table[name].map(str).tolist()))
-    for rank, name in enumerate(MEASURES):
-        if name in table:
+    reported = "test" in table and not table["test"].equals(table["val"])
+    for name in MEASURES:
+        if name in table and (name != "val" or reported):
             pairs = zip(table[name], table[f"{name}_std"], strict=True)
             heading = name.replace("_", " ")
-            found.append(Column(heading, [_spread(*pair, name) for pair in pairs], rank * name.endswith("above")))
+            found.append(Column(heading, [_spread(*pair, name) for pair in pairs], _RANKS.get(name, 0)))
     if "equal_n" in table:
         found.append(Column("equal N", [_equal(value, table.n_train) for value in table.equal_n]))
     return found

@@ -62,10 +62,15 @@ def quality(lines: Mapping[str, Mapping[str, np.ndarray]], *, label: str) -> Fig
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.4 * len(lines), 4.0), layout="constrained")
+    across = min(3, len(lines))
+    down = -(-len(lines) // across)
+    figure = Figure(figsize=(4.2 * across, 3.4 * down), layout="constrained")
     names = list(dict.fromkeys(name for found in lines.values() for name in found))
     colours = dict(zip(names, COLOURS * len(names), strict=False))
-    for axes, (measure, found) in zip(figure.subplots(1, len(lines), squeeze=False)[0], lines.items(), strict=True):
+    panels = figure.subplots(down, across, squeeze=False).ravel()
+    for empty in panels[len(lines) :]:
+        empty.remove()
+    for axes, (measure, found) in zip(panels, lines.items(), strict=False):
         for name, (numbers, means, spreads) in found.items():
             style = {"color": colours[name], "label": name, "linewidth": 1.4, "capsize": 2}
             axes.errorbar(numbers, means, spreads, marker="o", markersize=3, **style)

@@ -54,7 +54,7 @@ def search_efficiency(inputs: Inputs, *, settings: Settings = PAPER, most: int =
     # [repeats, networks trained, validation and test] of each, in percent; searches by predictors begin behind N.
     lines = {name: np.stack(curves) for name, curves in found.items()}
     rows, expected = [], inputs.experiment.expected
-    budgets = [number + 20, *(budget for budget in BUDGETS if number + 20 < budget <= most)]
+    budgets = sorted({most, *(budget for budget in (number + 20, *BUDGETS) if number < budget <= most)})
     for name, curves in lines.items():
         start = most - curves.shape[1]
         for budget in budgets:
