@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 from launch.papers.base import Inputs, Made
 from launch.papers.predictor import tables
@@ -83,6 +82,8 @@ def oracle(values: np.ndarray, tests: np.ndarray, seed: int, repeat: int) -> tup
 
 
 def _tau(first: np.ndarray, second: np.ndarray) -> float:
+    from scipy import stats
+
     if len(np.unique(first)) < 2 or len(np.unique(second)) < 2:
         return math.nan
     return float(stats.kendalltau(first, second).statistic)
