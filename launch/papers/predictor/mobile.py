@@ -193,6 +193,7 @@ def _agreements(
     ranked = table[table["measure"] != "mse"]
     places = draw_pairs(bars, ranked, upright=True)
     bars.vlines(places, ranked["low"], ranked["high"], color="black", linewidth=1)
-    bars.set_xticks(range(len(ranked)), [f"{r.method}\n{r.measure}" for r in ranked.itertuples()], fontsize=7)
+    named = [f"{row.method} {row.measure}".replace(" ", "\n") for row in ranked.itertuples()]
+    bars.set_xticks(range(len(ranked)), named, fontsize=7)
     pair_legend(figure, [bars])
     return figure
