@@ -73,6 +73,8 @@ class Config(Learning, Front):
             known.space.latencies(self.latency)
         for n_train in self.n_train:
             prediction.draw(known, n_train, 0, self.seed)
+            if self.threshold and GCN in self.names():
+                prediction.check_sides(known, n_train, self.repeats, self.seed, self.threshold / 100)
         if self.top_k > len(known.archs):
             raise InputError(
                 f"The table has fewer networks. Received: --top_k={self.top_k}. Allowed: 1 to {len(known.archs)}"

@@ -148,6 +148,22 @@ def draw(known: Known, n_train: int, repeat: int, seed: int) -> np.ndarray:
     return rng.permutation(len(known.archs))[:n_train]
 
 
+def check_sides(known: Known, n_train: int, repeats: int, seed: int, threshold: float) -> None:
+    """Whether every repeat draws networks of both sides of a threshold, a fraction, as a first stage needs.
+
+    Raises:
+        InputError: one does not.
+    """
+    for repeat in range(repeats):
+        good = known.accuracies[draw(known, n_train, repeat, seed)] > threshold
+        if good.all() or not good.any():
+            which = "above" if good.all() else "at or below"
+            raise InputError(
+                f"Two stages need networks on both sides of --threshold. Received: --threshold={100 * threshold:g} and "
+                f"--n_train={n_train}, of which repeat {repeat} draws only such that lie {which} it"
+            )
+
+
 def train(
     settings: Settings, known: Known, n_train: int, repeats: Sequence[int], seed: int, threshold: float | None
 ) -> Predictor:

@@ -212,6 +212,8 @@ BAD_INPUT = {
         "--output=OUT --table=nasbench201_digits --width=wide": "'wide'",
         "--output=OUT --table=nasbench201_digits --norm=column": "'column'",
         "--output=OUT --table=nasbench201_digits --threshold=100": "--threshold is 0 or more and below 100",
+        "--output=OUT --table=nasbench201_digits --threshold=5": "only such that lie above it",
+        "--output=OUT --table=nasbench201_digits --threshold=99": "only such that lie at or below it",
         "--output=OUT --table=nasbench201_digits --accuracy_range=50,100": "lie outside --accuracy_range",
         "--output=OUT --table=nasbench201_digits --accuracy_range=50": "the largest accuracy. Received: 50",
         "--output=OUT --table=nasbench201_digits --accuracy_range=100,50": "Received: 1.0 to 0.5",
