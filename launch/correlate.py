@@ -33,6 +33,7 @@ from launch.flags.networks import check_least, check_most
 from launch.jobs import classes, combining
 from launch.jobs import cuts as closer
 from launch.jobs import evidence as jobs
+from launch.values import pairs
 from spaces import importers
 from tfnas.errors import InputError, unknown
 
@@ -99,8 +100,8 @@ class Config:
             )
         if self.against_target and not self.against:
             raise InputError(f"--against_target is for --against. Received: --against_target={self.against_target}")
-        _pairs("where", self.where)
-        _pairs("table_where", self.table_where)
+        pairs("where", self.where)
+        pairs("table_where", self.table_where)
 
 
 def run(config: Config) -> None:
@@ -113,13 +114,13 @@ def run(config: Config) -> None:
         config.table,
         target=config.target,
         arch_column=config.arch_column,
-        where=_pairs("table_where", config.table_where),
+        where=pairs("table_where", config.table_where),
     )
     measured = evidence.load_scores(
         config.scores,
         arch_column=config.scores_arch_column,
         proxies=config.proxies,
-        where=_pairs("where", config.where),
+        where=pairs("where", config.where),
     )
     for line in measured.attrs["skipped"]:
         print(f"skipped: {line}", file=sys.stderr)
@@ -230,12 +231,6 @@ def _print_cuts(case: closer.Case, made: Mapping[str, pd.DataFrame], left: Seque
         console.print(closer.against_table(made["against"]))
     for line in left:
         console.print(line)
-
-
-def _pairs(flag: str, texts: Sequence[str]) -> dict[str, str]:
-    if not all(text.partition("=")[1] for text in texts):
-        raise InputError(f"--{flag} takes column=value, comma separated. Received: {','.join(texts)}")
-    return {text.partition("=")[0].strip(): text.partition("=")[2].strip() for text in texts}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -50,3 +50,14 @@ def _items(name: str, kind: type, texts: Sequence[str]) -> tuple:
     except ValueError:
         numbers = "whole numbers" if item is int else "numbers"
         raise InputError(f"--{name} takes {numbers}, separated by commas. Received: {','.join(texts)!r}") from None
+
+
+def pairs(flag: str, texts: Sequence[str]) -> dict[str, str]:
+    """The values of a flag that is a list of column=value.
+
+    Raises:
+        InputError: one that is none.
+    """
+    if not all(text.partition("=")[1] for text in texts):
+        raise InputError(f"--{flag} takes column=value, comma separated. Received: {','.join(texts)}")
+    return {text.partition("=")[0].strip(): text.partition("=")[2].strip() for text in texts}

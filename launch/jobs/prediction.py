@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,6 +44,10 @@ class Known:
     accuracies: np.ndarray
     tests: np.ndarray
     target: str
+
+    def without_scores(self) -> Known:
+        """The same networks, of which nothing but the architecture is known."""
+        return dataclasses.replace(self, graphs=self.graphs.with_extras(np.zeros((len(self.archs), 0))))
 
     def flat(self, rows: np.ndarray | slice) -> np.ndarray:
         """Flat encodings with extras behind, for baselines: [n, d]."""
@@ -95,29 +99,36 @@ def read_table(path: epath.PathLike, target: str, test_target: str, space_name: 
     return Known(space, archs, graphs, *values, target)
 
 
-def with_scores(known: Known, path: str, names: Sequence[str]) -> Known:
+def with_scores(known: Known, path: str, names: Sequence[str], where: Mapping[str, str] | None = None) -> Known:
     """With training-free scores as features; architectures without all of them are left out.
+
+    A score counts by its rank among these architectures, from 0 to 1, equal ones the mean of theirs: scores span many
+    orders of magnitude, and all candidates have theirs before any network is trained.
 
     Args:
         known: of a table.
         path: folder of records, or a file of scores.
         names: of the proxies; all by default.
+        where: values of settings that scores must have.
 
     Raises:
         InputError: as `evidence.load_scores`, or no architecture has all scores.
     """
     from tfnas import evidence
 
-    averaged = evidence.average(evidence.load_scores(path, proxies=names))
+    averaged = evidence.average(evidence.load_scores(path, proxies=names, where=where))
     wide = averaged.pivot(index="arch", columns="proxy", values="score").reindex(known.archs)
     values = wide.to_numpy(np.float64)
     rows = np.flatnonzero(np.isfinite(values).all(axis=1))
     if not len(rows):
         raise InputError(f"No architecture of the table has all of the scores. Received: {', '.join(wide.columns)}")
+    from scipy import stats
+
+    ranks = (stats.rankdata(values[rows], axis=0) - 0.5) / len(rows)
     return dataclasses.replace(
         known,
         archs=[known.archs[row] for row in rows],
-        graphs=known.graphs.take(rows).with_extras(values[rows]),
+        graphs=known.graphs.take(rows).with_extras(ranks),
         accuracies=known.accuracies[rows],
         tests=known.tests[rows],
     )
@@ -135,6 +146,22 @@ def draw(known: Known, n_train: int, repeat: int, seed: int) -> np.ndarray:
         )
     rng = np.random.default_rng(seeds.derive_seed(seed, "n_train", repeat))
     return rng.permutation(len(known.archs))[:n_train]
+
+
+def check_sides(known: Known, n_train: int, repeats: int, seed: int, threshold: float) -> None:
+    """Whether every repeat draws networks of both sides of a threshold, a fraction, as a first stage needs.
+
+    Raises:
+        InputError: one does not.
+    """
+    for repeat in range(repeats):
+        good = known.accuracies[draw(known, n_train, repeat, seed)] > threshold
+        if good.all() or not good.any():
+            which = "above" if good.all() else "at or below"
+            raise InputError(
+                f"Two stages need networks on both sides of --threshold. Received: --threshold={100 * threshold:g} and "
+                f"--n_train={n_train}, of which repeat {repeat} draws only such that lie {which} it"
+            )
 
 
 def train(
@@ -166,39 +193,50 @@ def baseline(name: str, known: Known, codes: np.ndarray, n_train: int, repeat: i
 
 
 def judged(
-    known: Known, predicted: np.ndarray, learned: np.ndarray, top_k: int, threshold: float | None = None
+    known: Known,
+    predicted: np.ndarray,
+    learned: np.ndarray,
+    top_k: int,
+    *,
+    above: float | None = None,
+    told: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """What a repeat found.
 
     Args:
         known: N networks.
-        predicted: [N].
+        predicted: by which networks rank: [N].
         learned: rows that the predictor has learned from.
         top_k: networks that are validated.
-        threshold: of two stages: the error then is that of networks above it that the first stage keeps.
+        above: accuracy, a fraction, above which networks have errors of their own besides.
+        told: of two stages, the accuracies that the second tells of all networks: [N].
 
     Returns:
-        arch, val and test (percent) of the best of the top K by validation; mse, tau and r2 on networks not learned
-        from; picks: rows of the best by validation of the top 1, 2, ... K.
+        arch, val and test (percent) of the best of the top K by validation; tau on networks not learned from, mse and
+        r2 too where there is one stage; mse_above, tau_above and r2_above on those of them above `above`, whether or
+        not a first stage keeps them; picks: rows of the best by validation of the top 1, 2, ... K.
     """
     from tfnas.predictor import choosing
 
     top = np.argsort(-predicted, kind="stable")[:top_k]
-    picks = _best_so_far(known.accuracies, top)
+    picks = best_so_far(known.accuracies, top)
     rest = np.ones(len(predicted), bool)
     rest[learned] = False
-    tau = choosing.errors(predicted[rest], known.accuracies[rest])["tau"]
-    if threshold is not None:
-        rest &= (known.accuracies > threshold) & (predicted >= 0)
-    errors = choosing.errors(predicted[rest], known.accuracies[rest]) | {"tau": tau}
-    return {**_pick(known, picks[-1]), **errors, "picks": picks}
+    found = choosing.errors(predicted[rest], known.accuracies[rest])
+    if told is not None:
+        found |= {"mse": np.nan, "r2": np.nan}  # what a first stage turns down has no accuracy told
+    if above is not None:
+        rest &= known.accuracies > above
+        errors = choosing.errors((predicted if told is None else told)[rest], known.accuracies[rest])
+        found |= {f"{name}_above": value for name, value in errors.items()}
+    return {**_pick(known, picks[-1]), **found, "picks": picks}
 
 
 def random_search(known: Known, n_train: int, top_k: int, repeat: int, seed: int) -> dict[str, Any]:
     """The best by validation of as many random networks as the predictors see in all."""
     rng = np.random.default_rng(seeds.derive_seed(seed, RANDOM, repeat))
     drawn = rng.permutation(len(known.archs))[: n_train + top_k]
-    picks = _best_so_far(known.accuracies, drawn)
+    picks = best_so_far(known.accuracies, drawn)
     return {**_pick(known, picks[-1]), "picks": picks[-top_k:]}
 
 
@@ -211,7 +249,7 @@ def _pick(known: Known, row: int) -> dict[str, Any]:
     return {"arch": known.archs[row], "val": 100 * known.accuracies[row], "test": 100 * known.tests[row]}
 
 
-def _best_so_far(accuracies: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def best_so_far(accuracies: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """For each number of rows, from the first on, the one with the largest accuracy, the earliest of equals."""
     values = accuracies[rows]
     leads = values > np.concatenate([[-np.inf], np.maximum.accumulate(values)[:-1]])

@@ -44,12 +44,14 @@ class Inputs:
         experiment: which.
         space: of the architectures.
         truth: by architecture: accuracies in percent, a column for each of `datasets`; then what else the table has of
-            val_<epochs>_0 (percent), params and hash. Architectures that have records, where there are jobs.
+            single runs (val_<epochs>_<run>, test_accuracy_<run>, percent), params and hash; and `latency` where the
+            experiment looks at one. Architectures that have records, where there are jobs.
         datasets: names of the accuracies.
         records: of these architectures under the strings that `truth` has (frame of `tfnas.runs.records.read`); None
             where there are no jobs.
         seed: of resamples and random subsets.
         drawn: architectures that the scale has asked for; () where records are given.
+        repeats: of what is repeated at random, as --scale asks for.
     """
 
     experiment: Experiment
@@ -59,6 +61,7 @@ class Inputs:
     records: pd.DataFrame | None
     seed: int
     drawn: tuple[str, ...] = ()
+    repeats: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +106,8 @@ class Experiment:
         second: what is computed for those that come out of it, which may be new ones.
         paper_size: number of architectures at --scale=paper.
         small_size: number of architectures at --scale=small.
+        repeats: of what is repeated at random: at --scale=small, and in the paper.
+        latencies: columns of latencies, of which the first that is there is taken, if the experiment looks at one.
         required: columns of the table that it cannot do without.
         shown: columns that it shows where the table has them.
         source: where a table with these columns comes from.
@@ -116,6 +121,8 @@ class Experiment:
     jobs: Jobs | None
     paper_size: int
     small_size: int = 32
+    repeats: tuple[int, int] = (1, 1)
+    latencies: tuple[str, ...] = ()
     second: Stage | None = None
     required: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()

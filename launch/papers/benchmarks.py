@@ -10,3 +10,5 @@ NB201 = {
 NB201_V1_0 = NB201 | {"cifar10": ("cifar10_test_200_v1_0",)}
 # NAS-Bench-101: mean accuracy after 108 epochs. Its own files have validation accuracies, public copies have not.
 NB101 = {"cifar10": ("val_108", "test_108", "test_acc_108_mean")}
+# Test accuracies of the same.
+NB101_TEST = {"cifar10": ("test_108", "test_acc_108_mean")}

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from spaces.base import Space
 
-# What experiments read beside the accuracies: one run after a few epochs, sizes, the hash of isomorphic cells.
-_RUN = re.compile(r"val_\d+_0")
+# What experiments read beside the accuracies: single runs, sizes, the hash of isomorphic cells.
+_RUN = re.compile(r"val_\d+_\d+|test_accuracy_\d+")
 _MORE = ("params", "hash")
 
 
@@ -90,8 +90,16 @@ def _accuracies(request: Reproduction, experiment: Experiment) -> Truth:
             frame[name] = units.percent(rest[name], recorded.get(name, ""), f"{name} of {path}")
         elif name in _MORE and not (name == "hash" and rest[name].isna().any()):
             frame[name] = rest[name]
-    notes = (f"truth: {', '.join(columns)} of {table.attrs['source']}", *_missing(experiment, frame, path))
-    return Truth(frame, datasets, spaces.of_table(path, frame.index), notes)
+    notes = [f"truth: {', '.join(columns)} of {table.attrs['source']}", *_missing(experiment, frame, path)]
+    if experiment.latencies:
+        name = next((name for name in experiment.latencies if name in rest), "")
+        if not name:
+            known = ", ".join(experiment.latencies)
+            raise InputError(f"{experiment.id} needs a latency, which {path} has not. Known columns: {known}")
+        frame["latency"] = rest[name].astype(float)
+        frame = frame.dropna(subset=["latency"])
+        notes.append(f"latency: {name}")
+    return Truth(frame, datasets, spaces.of_table(path, frame.index), tuple(notes))
 
 
 def _column(

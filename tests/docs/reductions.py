@@ -58,6 +58,7 @@ _SPECIAL = (
     (r"--proxies=fear|--after_epochs", ("--num_archs=2", "--crop=0")),
     (r"--proxies=fear", ("--train_batch_size=32", "--epochs=4", "--fear_epochs=1")),
     (r"launch\.mnas(?!.*--space=)", ("--num_archs=1", "--latency_size=32")),
+    (r"launch\.predict .*--scores=", ("--n_train=4,6", "--top_k=2", "--epochs=1")),
     (r"launch\.prepare .*--dataset=cifar10", ("--dataset=digits",)),
     (
         r"launch\.reproduce(?!.*--datasets=).*--scale=paper --table=nb201",

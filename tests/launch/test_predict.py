@@ -8,7 +8,7 @@ import pytest
 
 import spaces
 from launch import predict, score
-from launch.jobs import prediction
+from launch.jobs import prediction, searches
 from tests.spaces.mobile.proxylessnas.test_latency import _made
 from tfnas.errors import InputError
 from tfnas.predictor import choosing, model
@@ -104,6 +104,107 @@ class TestSearch:
         assert len(pd.read_parquet(tmp_path / "o/predictions.parquet")) == 50
 
 
+class TestCompared:
+    """Several numbers of networks, one stage and two, with and without scores."""
+
+    @pytest.fixture
+    def scores(self, tmp_path, archs):
+        """One that tells the order of the accuracies, over 40 orders of magnitude."""
+        told = [10.0 ** (2 * (value - 70)) for value in accuracies(archs)]
+        pd.DataFrame({"arch": archs, "told": told}).to_csv(tmp_path / "scores.csv", index=False)
+        return f"--scores={tmp_path / 'scores.csv'}"
+
+    KEYS = ("predictor", "n_train", "stages", "scores")
+
+    def test_rows_and_their_summary(self, table, tmp_path, scores):
+        flags = ("--predictors=forest", "--n_train=16,24", "--compare=no_scores", "--threshold=71")
+        frame = launch(table, tmp_path / "o", *flags, scores)
+        sizes = frame.groupby(list(self.KEYS), sort=False).size()
+        each = [("forest", 1, 1), ("forest", 1, 0), ("random", 1, 0)]
+        assert sizes.to_dict() == {(name, n, *rest): 2 for n in (16, 24) for name, *rest in each}
+        told = pd.read_csv(tmp_path / "o/quality.csv").set_index(list(self.KEYS))
+        assert len(told) == 6
+        for key, group in frame.groupby(list(self.KEYS)):
+            for name in ("val", "tau", "mse_above"):
+                values, row = group[name].to_numpy(), told.loc[key]
+                assert row[name] == pytest.approx(sum(values) / 2, nan_ok=True)
+                assert row[f"{name}_std"] == pytest.approx(abs(values[0] - values[1]) / 2, nan_ok=True, abs=1e-9)
+        blind = told.loc["forest", :, 1, 0].tau
+        for n in (16, 24):
+            with_scores = told.loc["forest", n, 1, 1]
+            assert with_scores.equal_n == searches.equal_n(np.array([16.0, 24]), blind.to_numpy(), with_scores.tau)
+        assert {"quality.png", "curves.png"} <= {path.name for path in (tmp_path / "o").iterdir()}
+
+    def test_one_stage_and_two(self, table, tmp_path):
+        frame = launch(table, tmp_path / "o", "--n_train=24", "--threshold=71", "--compare=one_stage", "--repeats=1")
+        assert frame[["predictor", "stages"]].to_numpy().tolist() == [["gcn", 2], ["gcn", 1], ["random", 1]]
+        two, one, chance = (row for _, row in frame.iterrows())
+        # Of two stages only the good ones have an error that can be told.
+        assert np.isnan(two.mse)
+        assert not np.isnan(one.mse)
+        assert two.mse_above > 0 < one.mse_above
+        assert np.isnan(chance.tau)
+
+    def test_scores_help_by_their_rank_alone(self, table, tmp_path, scores, archs):
+        """The same ranks on another scale are the same features, and the forest finds the order in them."""
+        frame = launch(table, tmp_path / "o", scores, "--predictors=forest", "--compare=no_scores")
+        tau = frame.groupby("scores").tau.mean()
+        assert tau[1] > 0.75 > tau[0]
+        pd.DataFrame({"arch": archs, "told": accuracies(archs)}).to_csv(tmp_path / "other.csv", index=False)
+        again = launch(table, tmp_path / "p", f"--scores={tmp_path / 'other.csv'}", "--predictors=forest")
+        assert again[again.predictor == "forest"].tau.tolist() == frame[frame.scores == 1].tau.tolist()
+        known = prediction.with_scores(prediction.read_table(table, "val", "", ""), str(tmp_path / "scores.csv"), ())
+        ranks = [sum(a < b for a in accuracies(archs)) for b in accuracies(archs)]
+        np.testing.assert_allclose(known.graphs.extras[:, 0], (np.array(ranks) + 0.5) / 60, rtol=1e-6)
+
+    def test_scores_of_one_setting(self, table, tmp_path, archs):
+        """Of scores on two data sets one has to be chosen; which is told."""
+        rng = np.random.default_rng(0)
+        parts = [
+            pd.DataFrame({"arch": archs, "proxy": "a", "score": rng.normal(size=60), "dataset": dataset})
+            for dataset in ("cifar10", "cifar100")
+        ]
+        pd.concat(parts).to_csv(tmp_path / "scores.csv", index=False)
+        known = prediction.read_table(table, "val", "", "")
+        with pytest.raises(InputError, match="--where=dataset="):
+            prediction.with_scores(known, tmp_path / "scores.csv", ())
+        found = prediction.with_scores(known, tmp_path / "scores.csv", (), {"dataset": "cifar100"})
+        order = np.argsort(parts[1]["score"].to_numpy())
+        assert np.argsort(found.graphs.extras[:, 0]).tolist() == order.tolist()
+
+    def test_more_numbers_are_computed_beside(self, table, tmp_path, monkeypatch):
+        one = launch(table, tmp_path / "o", "--n_train=20", "--predictors=forest")
+        both = launch(table, tmp_path / "o", "--n_train=20,30", "--predictors=forest")
+        pd.testing.assert_frame_equal(both[both.n_train == 20].reset_index(drop=True), one)
+        assert (both.groupby("n_train").size() == 4).all()
+
+    def test_cross_validation_of_each(self, table, tmp_path):
+        flags = ("--n_train=12,24", "--splits=2", "--predictors=forest", "--repeats=1")
+        launch(table, tmp_path / "o", *flags)
+        found = pd.read_csv(tmp_path / "o/cross_validation.csv")
+        assert found.groupby("n_train").split.apply(list).to_dict() == {12: [0, 1], 24: [0, 1]}
+
+    @pytest.mark.parametrize(
+        ("wanted", "expected"), [(0.5, -np.inf), (0.55, np.sqrt(800)), (0.6, 40), (0.7, 80), (0.71, np.inf)]
+    )
+    def test_equal_numbers(self, wanted, expected):
+        numbers, quality = np.array([20.0, 40, 80]), np.array([0.5, 0.6, 0.7])
+        assert searches.equal_n(numbers, quality, wanted) == pytest.approx(expected)
+
+    def test_errors_above_are_of_the_second_stage_alone(self):
+        rng = np.random.default_rng(0)
+        values, told = rng.uniform(0.5, 0.9, 30), rng.uniform(0.5, 0.9, 30)
+        known = prediction.Known(SPACE, [str(i) for i in range(30)], None, values, values, "val")
+        ranked = np.where(rng.random(30) < 0.5, told, -0.5)
+        found = prediction.judged(known, ranked, np.arange(10), 5, above=0.7, told=told)
+        errors = [(100 * (told[i] - values[i])) ** 2 for i in range(10, 30) if values[i] > 0.7]
+        assert found["mse_above"] == pytest.approx(sum(errors) / len(errors))
+        assert np.isnan(found["mse"])
+        single = prediction.judged(known, told, np.arange(10), 5, above=0.7)
+        assert single["mse_above"] == pytest.approx(found["mse_above"])
+        assert single["mse"] == pytest.approx(np.mean((100 * (told - values)[10:]) ** 2))
+
+
 class TestKept:
     def test_goes_on_where_it_was_stopped(self, table, tmp_path, monkeypatch):
         first = launch(table, tmp_path / "o", "--repeats=1")
@@ -122,14 +223,17 @@ class TestKept:
 
     def test_other_settings_are_computed_beside(self, table, tmp_path):
         launch(table, tmp_path / "o", "--repeats=1")
-        assert launch(table, tmp_path / "o", "--repeats=1", "--epochs=5").settings.nunique() == 2
+        found = launch(table, tmp_path / "o", "--repeats=1", "--epochs=5")
+        assert found.groupby("predictor").settings.nunique().to_dict() == {"gcn": 2, "random": 2}
 
     def test_cross_validation_and_width(self, table, tmp_path, monkeypatch):
         monkeypatch.setattr(choosing, "WIDTHS", (2, 3))
         launch(table, tmp_path / "o", "--splits=2", "--width=auto", "--predictors=gcn,gp", "--epochs=1", "--repeats=1")
         found = pd.read_csv(tmp_path / "o/cross_validation.csv")
         assert found.groupby("predictor").split.apply(list).to_dict() == {"gcn": [0, 1], "gp": [0, 1]}
-        assert pd.read_csv(tmp_path / "o/widths.csv").width.is_monotonic_increasing
+        widths = pd.read_csv(tmp_path / "o/widths.csv")
+        assert widths.width.is_monotonic_increasing
+        assert set(widths.n_train) == {20}
 
 
 class TestAsScore:

@@ -162,13 +162,17 @@ class GCN(keras.Model):
         return tf.where(tf.stack(kept), x / (1 - rate), 0)
 
     def initialize(self, seeds: list[int]) -> None:
-        """Weights by Glorot and Bengio's uniform law, biases 0, each predictor by a seed of its own."""
+        """Weights by Glorot and Bengio's uniform law, those of graph convolutions times the gain, biases 0.
+
+        Each predictor has a seed of its own.
+        """
         for predictor, seed in enumerate(seeds):
             rng = np.random.default_rng(seed)
             for layer in self.convolutions:
                 value = layer.kernel.numpy().copy()
                 # Two matrices side by side, each with fans of its own.
-                value[predictor] = np.hstack([_glorot(rng, half.shape) for half in np.hsplit(value[predictor], 2)])
+                halves = [_glorot(rng, half.shape) for half in np.hsplit(value[predictor], 2)]
+                value[predictor] = self.settings.gain * np.hstack(halves)
                 layer.kernel.assign(value)
             for layer in self.denses:
                 value = layer.kernel.numpy().copy()

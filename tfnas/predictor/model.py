@@ -76,6 +76,18 @@ class Predictor(keras.Model):
         Raises:
             InputError: graphs of another space.
         """
+        return ranked(*self.predict_stages(graphs, progress=progress))
+
+    def predict_stages(self, graphs: Graphs, *, progress: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
+        """What each stage says of N graphs.
+
+        Returns:
+            (accuracies of all of them [N, P] float32, how probable the first stage finds each to be worth it [N, P],
+            None where there is one stage).
+
+        Raises:
+            InputError: graphs of another space.
+        """
         wanted = (self.regressor.features, self.regressor.extras)
         if (graphs.features, graphs.extras.shape[1]) != wanted:
             raise InputError(
@@ -84,25 +96,19 @@ class Predictor(keras.Model):
             )
         size = max(1, _AT_ONCE // self.regressor.predictors)
         size = min(size, 1 << max(len(graphs) - 1, 0).bit_length())
-        found = np.empty((len(graphs), self.regressor.predictors), np.float32)
+        parts = [self.regressor, *([self.classifier] if self.classifier else [])]
+        found = [np.empty((len(graphs), self.regressor.predictors), np.float32) for _ in parts]
         shown = Progress("predictions", len(graphs)) if progress else contextlib.nullcontext()
         with shown as bar:
             for start in range(0, len(graphs), size):
                 block = graphs.take(slice(start, start + size))
                 rows = np.resize(np.arange(len(block)), size)  # the last one is filled up, or it would be traced anew
                 inputs = [part[None] for part in training.inputs_of(block.take(rows), self.regressor.settings.norm)]
-                found[start : start + size] = self._outputs(inputs).T[: len(block)]
+                for values, part in zip(found, parts, strict=True):
+                    values[start : start + size] = _applied(part, inputs).T[: len(block)]
                 if bar:
                     bar.advance(len(block))
-        return found
-
-    def _outputs(self, inputs: list[np.ndarray]) -> np.ndarray:
-        """As `call`, by functions that all predictors of one form share."""
-        found = _applied(self.regressor, inputs)
-        if self.classifier is None:
-            return found
-        probability = _applied(self.classifier, inputs)
-        return np.where(probability >= KEPT, found, probability - 1)
+        return found[0], found[1] if self.classifier else None
 
     def only(self, predictor: int) -> Predictor:
         """One of the predictors alone."""
@@ -122,6 +128,11 @@ class Predictor(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Predictor:
         parts = {name: config[name] and GCN.from_config(config[name]) for name in ("regressor", "classifier")}
         return cls(**config | parts)
+
+
+def ranked(accuracies: np.ndarray, probability: np.ndarray | None) -> np.ndarray:
+    """What `predict_stages` says as numbers that networks rank by: what the first stage turns down is below 0."""
+    return accuracies if probability is None else np.where(probability >= KEPT, accuracies, probability - 1)
 
 
 def _applied(model: GCN, inputs: list[np.ndarray]) -> np.ndarray:

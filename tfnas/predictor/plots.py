@@ -53,6 +53,35 @@ def front(latency: np.ndarray, predicted: np.ndarray) -> Figure:
     return figure
 
 
+def quality(lines: Mapping[str, Mapping[str, np.ndarray]], *, label: str) -> Figure:
+    """Quality by the number of networks learned from, a panel for each measure, with a deviation up and down.
+
+    Args:
+        lines: measure -> name of a predictor -> numbers of networks, means and deviations: [3, n].
+        label: of the horizontal axis.
+    """
+    from matplotlib.figure import Figure
+
+    across = min(3, len(lines))
+    down = -(-len(lines) // across)
+    figure = Figure(figsize=(4.2 * across, 3.4 * down), layout="constrained")
+    names = list(dict.fromkeys(name for found in lines.values() for name in found))
+    colours = dict(zip(names, COLOURS * len(names), strict=False))
+    panels = figure.subplots(down, across, squeeze=False).ravel()
+    for empty in panels[len(lines) :]:
+        empty.remove()
+    for axes, (measure, found) in zip(panels, lines.items(), strict=False):
+        for name, (numbers, means, spreads) in found.items():
+            style = {"color": colours[name], "label": name, "linewidth": 1.4, "capsize": 2}
+            axes.errorbar(numbers, means, spreads, marker="o", markersize=3, **style)
+        axes.set_xscale("log")
+        ticks = sorted({number for values in found.values() for number in values[0]})
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
+        _finish(axes, label, measure, legend=axes is figure.axes[0])
+    return figure
+
+
 def _empty() -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 

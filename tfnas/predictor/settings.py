@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from typing import TYPE_CHECKING
 
 from tfnas.errors import InputError, unknown
@@ -33,6 +34,7 @@ class Settings:
         high: its largest.
         activate: ReLU behind the dense layers.
         bias: biases in the dense layers.
+        gain: factor of the initial weights of the graph convolutions; see `KEEPING`.
         dropout: share of values dropped behind each graph convolution and the first dense layer, in training.
         epochs: times that each network is seen.
         learning_rate: of Adam at first; a half cosine over the epochs takes it to 0.
@@ -49,6 +51,7 @@ class Settings:
     high: float = 1.0
     activate: bool = True
     bias: bool = True
+    gain: float = 1.0
     dropout: float = 0.0
     epochs: int = 300
     learning_rate: float = 1e-4
@@ -69,6 +72,8 @@ class Settings:
             raise InputError(f"heads must be 1 or more units each. Received: {self.heads}")
         if not 0 <= self.low < self.high <= 1:
             raise InputError(f"The range of accuracies lies in 0 to 1. Received: {self.low} to {self.high}")
+        if not 0 < self.gain <= 10:
+            raise InputError(f"gain must be above 0 and at most 10. Received: {self.gain}")
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout must be 0 or more and below 1. Received: {self.dropout}")
         if not (0 < self.learning_rate <= 1 and 0 <= self.weight_decay <= 1):
@@ -91,9 +96,14 @@ class Settings:
         return graph + sum((a + self.bias) * b for a, b in itertools.pairwise(units))
 
 
+# Gain with which a graph convolution keeps the mean square of what goes through it. Of normal z of variance s, the mean
+# square of (relu(z) + relu(z')) / 2 is s (1 + 1 / pi) / 4; Glorot's weights give z the variance of the input.
+KEEPING = 2 / math.sqrt(1 + 1 / math.pi)
+
 PAPER = Settings()
-# Of layered spaces (section 4.2: ProxylessNAS).
-CHAIN = Settings(layers=18, width=96, heads=(512, 128))
+# Of layered spaces (section 4.2: ProxylessNAS). The paper does not say how weights start: without the gain, 18 layers
+# leave 1e-5 of what comes in, and all networks get one prediction.
+CHAIN = Settings(layers=18, width=96, heads=(512, 128), gain=KEEPING)
 # The published reimplementation, ultmaster/neuralpredictor.pytorch.
 REFERENCE = Settings(norm="reference", output="linear", activate=False, bias=False, dropout=0.1)
 FLAVOURS = {"paper": PAPER, "chain": CHAIN, "reference": REFERENCE}

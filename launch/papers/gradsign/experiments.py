@@ -6,6 +6,7 @@ import functools
 
 from launch.papers import benchmarks
 from launch.papers.base import Experiment
+from launch.papers.gradsign.predictors import kendall
 from launch.papers.gradsign.selection import selection
 from launch.papers.ranking import rank_correlations, scatter
 from launch.papers.scored import Scored
@@ -42,6 +43,16 @@ EXPERIMENTS = (
         jobs=Scored(("gradsign", "synflow", "naswot"), flavour="tiny", batch_size=128, first_only=True),
         small_size=64,
         deviations="test accuracies only, where the table has no validation accuracies of 200 epochs",
+        **_NB201,
+    ),
+    Experiment(
+        "gs_tableA_1",
+        kendall,
+        columns=benchmarks.NB201,
+        jobs=None,
+        repeats=(4, 10),
+        deviations="predictors of this project: a perceptron on flat encodings, the graph network of Wen et al. 2020, "
+        "trained as their authors have it and not for 200 epochs of a ranking loss",
         **_NB201,
     ),
     Experiment(

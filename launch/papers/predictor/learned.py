@@ -6,7 +6,6 @@ paper's; those of all repeats train side by side.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,8 @@ import numpy as np
 from launch.jobs import prediction
 from launch.jobs.prediction import Known
 from launch.papers.base import Inputs, Made
+from launch.papers.predictor import tables
 from launch.papers.ranking import draw_pairs, pair_legend
-from tfnas import seeds
 from tfnas.predictor.settings import PAPER
 
 if TYPE_CHECKING:
@@ -26,12 +25,11 @@ if TYPE_CHECKING:
     from tfnas.predictor.model import Predictor
     from tfnas.predictor.settings import Settings
 
-N_TRAIN, THRESHOLD, REPEATS = 172, 91.0, 10
 SIZES = (43, 86, 172, 344, 860)
 _LOOKED_AT = 20_000
 
 
-def mse(inputs: Inputs, *, settings: Settings = PAPER, repeats: int = REPEATS) -> Made:
+def mse(inputs: Inputs, *, settings: Settings = PAPER) -> Made:
     """Mean squared error above the threshold, of predictors of all networks and of those of good ones alone.
 
     Over networks that the predictor has not learned from, at most 20,000; mean over the repeats, with its deviation.
@@ -40,8 +38,9 @@ def mse(inputs: Inputs, *, settings: Settings = PAPER, repeats: int = REPEATS) -
 
     from tfnas.predictor import choosing, model
 
-    known, threshold, notes = _known(inputs)
-    drawn = _looked_at(known, inputs.seed)
+    known, repeats = tables.known(inputs), inputs.repeats
+    threshold, notes = tables.cut_of(known.accuracies)
+    drawn = tables.looked_at(len(known.archs), _LOOKED_AT, inputs.seed)
     rows = []
     for name, cut in (("one_stage", None), ("two_stage", threshold)):
         found, learned = _trained(settings, known, repeats, inputs.seed, cut)
@@ -50,20 +49,19 @@ def mse(inputs: Inputs, *, settings: Settings = PAPER, repeats: int = REPEATS) -
         for repeat, own in enumerate(learned):
             fresh = ~np.isin(drawn, own) & (known.accuracies[drawn] > threshold)
             errors.append(choosing.errors(predicted[fresh, repeat], known.accuracies[drawn[fresh]])["mse"])
-        rows.append(
-            _row(name, "mean squared error above the threshold", errors, int((known.accuracies > threshold).sum()))
-            | {"paper": float(inputs.experiment.expected[name])}
-        )
+        paper, above = float(inputs.experiment.expected[name]), int((known.accuracies > threshold).sum())
+        rows.append(tables.row(name, "mean squared error above the threshold", errors, above, paper))
     table = pd.DataFrame(rows)
     return Made(table, _errors(table), notes)
 
 
-def kept(inputs: Inputs, *, settings: Settings = PAPER, repeats: int = REPEATS) -> Made:
+def kept(inputs: Inputs, *, settings: Settings = PAPER) -> Made:
     """Share of the networks that the first stage keeps: above the threshold, below it, of the best 1 %."""
     import pandas as pd
 
-    known, threshold, notes = _known(inputs)
-    drawn = _looked_at(known, inputs.seed)
+    known, repeats = tables.known(inputs), inputs.repeats
+    threshold, notes = tables.cut_of(known.accuracies)
+    drawn = tables.looked_at(len(known.archs), _LOOKED_AT, inputs.seed)
     found, _ = _trained(settings, known, repeats, inputs.seed, threshold)
     passed = found.predict_graphs(known.graphs.take(drawn)) >= 0
     accuracies = known.accuracies[drawn]
@@ -73,17 +71,18 @@ def kept(inputs: Inputs, *, settings: Settings = PAPER, repeats: int = REPEATS) 
         "the best 1 %": accuracies >= np.quantile(accuracies, 0.99),
     }
     rows = [
-        _row(name, "share that the first stage keeps (%)", 100 * passed[part].mean(axis=0), int(part.sum()))
+        tables.row(name, "share that the first stage keeps (%)", 100 * passed[part].mean(axis=0), int(part.sum()))
         for name, part in parts.items()
     ]
     return Made(pd.DataFrame(rows), _histograms(100 * accuracies, passed, 100 * threshold), notes)
 
 
-def sizes(inputs: Inputs, *, settings: Settings = PAPER, repeats: int = REPEATS, ns: Sequence[int] = SIZES) -> Made:
+def sizes(inputs: Inputs, *, settings: Settings = PAPER, ns: Sequence[int] = SIZES) -> Made:
     """Accuracy of the best of the top K by the number of networks trained, N + K, for several N."""
     import pandas as pd
 
-    known, threshold, notes = _known(inputs)
+    known, repeats = tables.known(inputs), inputs.repeats
+    threshold, notes = tables.cut_of(known.accuracies)
     count = len(known.archs)
     lines: dict[str, np.ndarray] = {}
     rows = []
@@ -98,42 +97,17 @@ def sizes(inputs: Inputs, *, settings: Settings = PAPER, repeats: int = REPEATS,
         lines[f"N = {n}"] = 100 * known.accuracies[np.array(picks)]
         for budget in budgets:
             values = lines[f"N = {n}"][:, budget - n - 1]
-            rows.append(_row(f"N = {n}", f"accuracy, N + K = {budget}", values, count))
+            rows.append(tables.row(f"N = {n}", f"accuracy, N + K = {budget}", values, count))
     return Made(pd.DataFrame(rows), _budgets(lines), notes)
-
-
-def _known(inputs: Inputs) -> tuple[Known, float, tuple[str, ...]]:
-    """The table, the threshold as a fraction, and what is to be told of it."""
-    frame = inputs.truth[inputs.datasets[0]].dropna()
-    accuracies = frame.to_numpy(np.float64) / 100
-    archs = frame.index.tolist()
-    known = Known(inputs.space, archs, inputs.space.features(archs), accuracies, accuracies, inputs.datasets[0])
-    above = float((accuracies > THRESHOLD / 100).mean())
-    if 0.1 <= above <= 0.9:
-        return known, THRESHOLD / 100, ()
-    threshold = float(np.median(accuracies))
-    note = f"the threshold is the median, {100 * threshold:.2f}, as {above:.0%} of the networks lie above {THRESHOLD:g}"
-    return known, threshold, (note,)
-
-
-def _looked_at(known: Known, seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seeds.derive_seed(seed, "looked at"))
-    return np.sort(rng.permutation(len(known.archs))[:_LOOKED_AT])
 
 
 def _trained(
     settings: Settings, known: Known, repeats: int, seed: int, threshold: float | None
 ) -> tuple[Predictor, list[np.ndarray]]:
     """Predictors of all repeats, and the rows that each has learned from."""
-    n_train = min(N_TRAIN, 2 * len(known.archs) // 3)
-    found = prediction.train(settings, known, n_train, range(repeats), seed, threshold)
-    return found, [prediction.draw(known, n_train, repeat, seed) for repeat in range(repeats)]
-
-
-def _row(method: str, measure: str, values: Sequence[float], n: int) -> dict[str, object]:
-    mean, deviation = float(np.mean(values)), float(np.std(values))
-    limits = {"low": mean - deviation, "high": mean + deviation}
-    return {"method": method, "measure": measure, "n": n, "ours": mean, **limits, "paper": math.nan}
+    number = tables.n_train(len(known.archs))
+    found = prediction.train(settings, known, number, range(repeats), seed, threshold)
+    return found, tables.learned(known, number, repeats, seed)
 
 
 def _errors(table: pd.DataFrame) -> Figure:

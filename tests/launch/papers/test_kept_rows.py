@@ -24,7 +24,7 @@ COMPUTED = {
     for name in ("gs_table5_1", "gs_table5_2", "gs_table5_4", "gs_tableA_2", "gs_figA_1", "lga_fig4")
 }
 # Younger than what is kept.
-LATER = {"nngp_fig7", "np_mse", "np_fig6", "np_fig7"}
+LATER = {"nngp_fig7", "gs_tableA_1", *(name for name in EXPERIMENTS if name.startswith("np_"))}
 LATER |= {name for name in EXPERIMENTS if name.startswith(("lga_", "fear_"))} - {"lga_fig4"}
 
 

@@ -95,6 +95,18 @@ def test_beside_others_as_alone(dropout):
             np.testing.assert_allclose(both.numpy()[predictor], one.numpy()[0], rtol=0, atol=2e-5)
 
 
+def test_extras_are_scaled_by_what_is_learned_from():
+    """Each predictor by its own networks, of which the others' extras, however large, change nothing."""
+    graphs = cases.graphs(20, extras=2)
+    graphs.extras[15:] = 1e6
+    tasks = [Task(np.arange(10), 0), Task(np.arange(5, 15), 1)]
+    found = training.train(SMALL, graphs, cases.accuracies(graphs), tasks)
+    for predictor, task in enumerate(tasks):
+        for name, column in (("extras_mean", np.mean), ("extras_scale", np.std)):
+            expected = [column([float(graphs.extras[row, place]) for row in task.rows]) for place in range(2)]
+            np.testing.assert_allclose(getattr(found, name).numpy()[predictor, 0], expected, rtol=1e-5)
+
+
 def test_seeds_decide():
     graphs = cases.graphs(20)
     train = lambda seed: training.train(SMALL, graphs, cases.accuracies(graphs), [Task(np.arange(20), seed)])  # noqa: E731

@@ -11,7 +11,7 @@ import spaces
 from launch import reproduce
 from launch.jobs import prediction
 from launch.papers.base import Inputs
-from launch.papers.predictor import learned
+from launch.papers.predictor import learned, tables
 from launch.papers.registry import EXPERIMENTS
 from tfnas.predictor import model
 from tfnas.predictor.settings import PAPER
@@ -25,15 +25,16 @@ def inputs():
     archs = SPACE.sample_distinct(np.random.default_rng(0), 90)
     values = [88 + 1.5 * min(str(arch).count("conv3x3"), 4) + 0.01 * place for place, arch in enumerate(archs)]
     frame = pd.DataFrame({"cifar10": values}, index=pd.Index(map(str, archs), name="arch"))
-    return Inputs(EXPERIMENTS["np_mse"], SPACE, frame, ("cifar10",), None, seed=3)
+    return Inputs(EXPERIMENTS["np_mse"], SPACE, frame, ("cifar10",), None, seed=3, repeats=2)
 
 
 def test_mse_is_that_of_networks_not_learned_from(inputs):
-    made = learned.mse(inputs, settings=QUICK, repeats=2)
+    made = learned.mse(inputs, settings=QUICK)
     rows = made.rows.set_index("method")
     assert rows.paper.to_dict() == {"one_stage": 1.95, "two_stage": 0.66}
     accuracies = inputs.truth["cifar10"].to_numpy()
-    known, threshold, notes = learned._known(inputs)
+    known = tables.known(inputs)
+    threshold, notes = tables.cut_of(known.accuracies)
     assert (threshold, notes) == (0.91, ())
     for method, cut in (("one_stage", None), ("two_stage", 0.91)):
         found = prediction.train(QUICK, known, 60, range(2), 3, cut)
@@ -48,8 +49,9 @@ def test_mse_is_that_of_networks_not_learned_from(inputs):
 
 
 def test_shares_that_the_first_stage_keeps(inputs):
-    rows = learned.kept(inputs, settings=QUICK, repeats=2).rows.set_index("method")
-    known, threshold, _ = learned._known(inputs)
+    rows = learned.kept(inputs, settings=QUICK).rows.set_index("method")
+    known = tables.known(inputs)
+    threshold, _ = tables.cut_of(known.accuracies)
     kept = prediction.train(QUICK, known, 60, range(2), 3, threshold).predict_graphs(known.graphs) >= 0
     good = inputs.truth["cifar10"].to_numpy() > 91
     assert rows.n.to_dict() == {"above the threshold": good.sum(), "at or below it": (~good).sum(), "the best 1 %": 1}
@@ -58,7 +60,7 @@ def test_shares_that_the_first_stage_keeps(inputs):
 
 
 def test_sizes_share_their_budgets(inputs):
-    rows = learned.sizes(inputs, settings=QUICK, repeats=2, ns=(10, 20, 90)).rows
+    rows = learned.sizes(inputs, settings=QUICK, ns=(10, 20, 90)).rows
     assert rows.groupby("method").size().to_dict() == {"N = 10": 2, "N = 20": 2}
     assert rows.measure.unique().tolist() == ["accuracy, N + K = 30", "accuracy, N + K = 70"]
     assert (rows.groupby("method").ours.apply(list).map(lambda found: found == sorted(found))).all()
@@ -67,7 +69,8 @@ def test_sizes_share_their_budgets(inputs):
 
 def test_where_few_lie_above_the_threshold_it_is_the_median(inputs):
     low = dataclasses.replace(inputs, truth=inputs.truth - 20)
-    known, threshold, notes = learned._known(low)
+    known = tables.known(low)
+    threshold, notes = tables.cut_of(known.accuracies)
     assert threshold == pytest.approx(np.median(known.accuracies))
     assert "the threshold is the median" in notes[0]
 
@@ -76,8 +79,8 @@ def test_where_few_lie_above_the_threshold_it_is_the_median(inputs):
 def test_from_the_command_line(tmp_path, monkeypatch, name):
     """On the embedded table, as the runner makes it."""
     experiment = EXPERIMENTS[name]
-    make = functools.partial(experiment.make, settings=QUICK, repeats=1)
-    monkeypatch.setitem(EXPERIMENTS, name, dataclasses.replace(experiment, make=make))
+    make = functools.partial(experiment.make, settings=QUICK)
+    monkeypatch.setitem(EXPERIMENTS, name, dataclasses.replace(experiment, make=make, repeats=(1, 1)))
     assert reproduce.main([f"--experiment={name}", f"--output={tmp_path}"]) == 0
     found = pd.read_csv(tmp_path / "results.csv")
     assert found.ours.notna().all()

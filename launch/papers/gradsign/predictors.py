@@ -1,0 +1,96 @@
+"""Predictors that learn beside scores that do not (Zhang's thesis, table A.1)."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from launch.jobs import prediction
+from launch.jobs.prediction import GCN, Known
+from launch.papers.base import Inputs, Made
+from launch.papers.ranking import draw_pairs, pair_legend
+from tfnas.predictor.settings import PAPER
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from tfnas.predictor.settings import Settings
+
+# Networks learned from: 1, 5 and 10 % of the half of NAS-Bench-201 that is not held out (Ning et al. 2020).
+SIZES = (78, 391, 781)
+# Rows of the paper that have a counterpart here, and the size at which the paper has them.
+_PRINTED = {("mlp", 781): "mlp"}
+_ELSEWHERE = {
+    "lstm": "LSTM, 391 networks",
+    "gates1": "GATES-1, 781",
+    "gates2": "GATES-2, 78",
+    "gradsign": "GradSign, none",
+}
+
+
+def kendall(inputs: Inputs, *, settings: Settings = PAPER) -> Made:
+    """Kendall's tau of predictors that learn from a few networks, on a half of the table that none has learned from.
+
+    A row for each predictor and number of networks: mean over repeats and data sets. Each repeat draws its half, and of
+    the other one those to learn from.
+    """
+    import pandas as pd
+
+    size = len(inputs.truth)
+    half = size // 2
+    numbers = [number for number in SIZES if number <= half] or [half]
+    graphs = inputs.space.features(inputs.truth.index.tolist())
+    taus: dict[tuple[str, int], list[float]] = {}
+    for dataset in inputs.datasets:
+        accuracies = inputs.truth[dataset].to_numpy(float) / 100
+        known = Known(inputs.space, inputs.truth.index.tolist(), graphs, accuracies, accuracies, dataset)
+        codes = known.flat(slice(None))
+        for number in numbers:
+            for repeat in range(inputs.repeats):
+                found = prediction.baseline("mlp", known, codes, number, repeat, inputs.seed)
+                taus.setdefault(("mlp", number), []).append(_tau(known, found, half, repeat, inputs.seed))
+            for start in range(0, inputs.repeats, prediction.TOGETHER):
+                part = range(inputs.repeats)[start : start + prediction.TOGETHER]
+                found = prediction.train(settings, known, number, part, inputs.seed, None).predict_graphs(graphs)
+                for place, repeat in enumerate(part):
+                    tau = _tau(known, found[:, place], half, repeat, inputs.seed)
+                    taus.setdefault((GCN, number), []).append(tau)
+    rows = []
+    for (name, number), values in taus.items():
+        paper = inputs.experiment.expected.get(_PRINTED.get((name, number), ""), math.nan)
+        mean, deviation = float(np.mean(values)), float(np.std(values))
+        limits = {"low": mean - deviation, "high": mean + deviation}
+        row = {"method": f"{name}, N = {number}", "measure": "kendall", "n": size - half, "ours": mean}
+        rows.append(row | limits | {"paper": paper})
+    table = pd.DataFrame(rows)
+    elsewhere = ", ".join(f"{inputs.experiment.expected[key]:.4f} ({what})" for key, what in _ELSEWHERE.items())
+    notes = (
+        f"mean over {inputs.repeats} draws and {', '.join(inputs.datasets)}",
+        f"the paper has besides {elsewhere}: of these only GradSign is here, see gs_tableA_2",
+    )
+    return Made(table, _figure(table), notes)
+
+
+def _tau(known: Known, predicted: np.ndarray, half: int, repeat: int, seed: int) -> float:
+    """Of the half at the end of the permutation that the networks learned from stand at the beginning of."""
+    from scipy import stats
+
+    held = prediction.draw(known, len(predicted), repeat, seed)[half:]
+    return float(stats.kendalltau(predicted[held], known.accuracies[held]).statistic)
+
+
+def _figure(table: pd.DataFrame) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.6, 0.36 * len(table) + 1.6), layout="constrained")
+    axes = figure.subplots()
+    places = draw_pairs(axes, table)
+    axes.hlines(places, table["low"], table["high"], color="black", linewidth=1)
+    axes.set_yticks(range(len(table)), table["method"], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel("Kendall's tau", fontsize=9)
+    pair_legend(figure, [axes])
+    return figure

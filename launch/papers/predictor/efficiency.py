@@ -1,0 +1,174 @@
+"""Accuracy by the number of networks trained: figure 4 of Wen et al. 2020."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from launch.jobs import prediction
+from launch.papers.base import Inputs, Made
+from launch.papers.predictor import evolution, oracle, tables
+from tfnas import seeds
+from tfnas.predictor.settings import PAPER
+from tfnas.progress import Progress
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from launch.jobs.prediction import Known
+    from tfnas.predictor.settings import Settings
+
+RANDOM, EVOLUTION, ONE, TWO = "random search", "regularised evolution", "predictor, one stage", "predictor, two stages"
+# Networks trained in all, and those at which the figure is told in numbers.
+MOST, BUDGETS = 5000, (200, 272, 500, 1000, 2000, 5000)
+# Numbers that the paper prints: method, budget -> name in the facts.
+_PRINTED = {(RANDOM, 2000): "random_2000", (EVOLUTION, 2000): "re_2000", (EVOLUTION, 5000): "re_5000"}
+
+
+def search_efficiency(inputs: Inputs, *, settings: Settings = PAPER, most: int = MOST) -> Made:
+    """Validation and test accuracy of the best by validation of the first networks trained, mean over repeats.
+
+    Where the table has single validation runs, a repeat learns from and validates by one run of each network, drawn by
+    chance; eight repeats, whose predictors train side by side, have the same runs. Else one column serves for all.
+
+    Args:
+        inputs: of an experiment whose table tells all.
+        settings: of the predictors.
+        most: networks trained by each search, at most as many as the table has.
+    """
+    import pandas as pd
+
+    values = tables.runs(inputs, needed=False)
+    known = tables.known(inputs)
+    count = len(known.archs)
+    most, number = min(most, count), tables.n_train(count)
+    threshold, notes = tables.cut_of(known.accuracies)
+    found: dict[str, list[np.ndarray]] = {}
+    for part, seen in _groups(known, values, inputs):
+        for name, rows in _searched(inputs, seen, part, most, number, threshold, settings):
+            found.setdefault(name, []).append(_best(seen, rows))
+    # [repeats, networks trained, validation and test] of each, in percent; searches by predictors begin behind N.
+    lines = {name: np.stack(curves) for name, curves in found.items()}
+    rows, expected = [], inputs.experiment.expected
+    budgets = sorted({most, *(budget for budget in (number + 20, *BUDGETS) if number < budget <= most)})
+    for name, curves in lines.items():
+        start = most - curves.shape[1]
+        for budget in budgets:
+            printed = expected.get(_PRINTED.get((name, budget), ""), {})
+            for place, kind in enumerate(("val", "test")):
+                at = curves[:, budget - start - 1, place]
+                new = tables.row(name, f"{kind} of {budget}", at, count, printed.get(kind, math.nan))
+                rows.append(new | {"paper_std": printed.get("std", math.nan) if kind == "test" else math.nan})
+    best = _oracle(inputs, known, values)
+    for kind, line in zip(("val", "test"), best.T, strict=True):
+        rows.append(tables.row("oracle", f"{kind} of all", line, count))
+    for place, kind in enumerate(("val", "test")):
+        wanted = lines[EVOLUTION][:, -1, place].mean()
+        for name in (ONE, TWO):
+            reached = first_reached(lines[name][..., place].mean(axis=0), float(wanted))
+            speedup = most / (number + reached) if reached else math.nan
+            paper = expected[f"speedup_{kind}"] if name == TWO else math.nan
+            rows.append(
+                tables.row(name, f"times fewer networks, {kind} of {most} of evolution", [speedup], count, paper)
+            )
+    if values is None:
+        notes += ("one column validates and is reported, so that validating more can never hurt, unlike in the paper",)
+    if 2 * count < inputs.space.size:
+        notes += (
+            f"the table has {count:,} of {inputs.space.size:,} networks: evolution mutates a child on until it is one "
+            "of them, which leaves little of its parent",
+        )
+    notes += (f"{inputs.repeats} repeats (the paper: 600); the paper does not say which predictor its speed-up is of",)
+    return Made(pd.DataFrame(rows), _figure(lines, best.mean(axis=0), number, most), notes)
+
+
+def first_reached(curve: np.ndarray, wanted: float) -> int:
+    """How many entries of a curve it takes to reach a value; 0 where it never does."""
+    there = np.flatnonzero(curve >= wanted)
+    return int(there[0]) + 1 if len(there) else 0
+
+
+def _groups(known: Known, values: np.ndarray | None, inputs: Inputs) -> Iterator[tuple[range, Known]]:
+    """Repeats that train together, and what they see."""
+    for start in range(0, inputs.repeats, prediction.TOGETHER):
+        part = range(inputs.repeats)[start : start + prediction.TOGETHER]
+        drawn = known.accuracies if values is None else tables.draw_runs(values, inputs.seed, start)
+        yield part, dataclasses.replace(known, accuracies=drawn)
+
+
+def _searched(
+    inputs: Inputs,
+    known: Known,
+    repeats: Sequence[int],
+    most: int,
+    number: int,
+    threshold: float,
+    settings: Settings,
+) -> Iterator[tuple[str, np.ndarray]]:
+    """(search, rows in the order in which it trains them) of some repeats."""
+    count, seed = len(known.archs), inputs.seed
+    table = _table(inputs)
+    population = min(evolution.POPULATION, max(2, most // 4))
+    with Progress("searches", 2 * len(repeats)) as bar:
+        for repeat in repeats:
+            rng = np.random.default_rng(seeds.derive_seed(seed, RANDOM, repeat))
+            yield RANDOM, evolution.random_search(count, most, rng)
+            bar.advance()
+            rng = np.random.default_rng(seeds.derive_seed(seed, EVOLUTION, repeat))
+            yield EVOLUTION, evolution.regularised(table, known.accuracies, most, rng, population=population)
+            bar.advance()
+    for name, cut in ((ONE, None), (TWO, threshold)):
+        predicted = prediction.train(settings, known, number, repeats, seed, cut).predict_graphs(known.graphs)
+        for place in range(len(repeats)):
+            yield name, np.argsort(-predicted[:, place], kind="stable")[: most - number]
+
+
+def _table(inputs: Inputs) -> evolution.Table:
+    """Networks by their keys, made once for an experiment."""
+    found = inputs.__dict__.get("_table")
+    if found is None:
+        keys = inputs.truth["hash"].tolist() if "hash" in inputs.truth else None
+        found = evolution.Table(inputs.space, inputs.truth.index.tolist(), keys)
+        inputs.__dict__["_table"] = found
+    return found
+
+
+def _best(known: Known, rows: np.ndarray) -> np.ndarray:
+    """Validation and test accuracy, percent, of the best by validation of the first 1, 2, ... rows: [n, 2]."""
+    picks = prediction.best_so_far(known.accuracies, rows)
+    return 100 * np.stack([known.accuracies[picks], known.tests[picks]], axis=1)
+
+
+def _oracle(inputs: Inputs, known: Known, values: np.ndarray | None) -> np.ndarray:
+    """Validation and test accuracy of the best by validation of all, percent: [repeats, 2]."""
+    if values is None:
+        row = int(np.argmax(known.accuracies))
+        return 100 * np.array([[known.accuracies[row], known.tests[row]]])
+    tests = 100 * known.tests
+    return np.array([oracle.oracle(values, tests, inputs.seed, repeat) for repeat in range(inputs.repeats)])
+
+
+def _figure(lines: dict[str, np.ndarray], best: np.ndarray, number: int, most: int) -> Figure:
+    from matplotlib.figure import Figure
+
+    from tfnas.evidence.plots import COLOURS
+
+    figure = Figure(figsize=(9.6, 4.0), layout="constrained")
+    for place, (axes, kind) in enumerate(zip(figure.subplots(1, 2), ("validation", "test"), strict=True)):
+        for (name, curves), colour in zip(lines.items(), COLOURS, strict=False):
+            trained = most - curves.shape[1] + 1 + np.arange(curves.shape[1])
+            mean, spread = curves[..., place].mean(axis=0), curves[..., place].std(axis=0)
+            axes.plot(trained, mean, color=colour, linewidth=1.4, label=name)
+            axes.fill_between(trained, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
+        axes.axhline(best[place], color="black", linewidth=0.8, linestyle="--", label="oracle")
+        axes.axvline(number, color="black", linewidth=0.6, linestyle=":")
+        axes.set_ylim(bottom=lines[RANDOM][:, min(number, most - 1), place].mean() - 1, top=best[place] + 0.3)
+        axes.set_xlabel("networks trained", fontsize=9)
+        axes.set_ylabel(f"{kind} accuracy (%)", fontsize=9)
+        axes.tick_params(labelsize=8)
+    figure.axes[0].legend(fontsize=8, frameon=False, loc="lower right")
+    return figure

@@ -1,0 +1,125 @@
+"""What a single validation run tells in NAS-Bench-101 (Wen et al. 2020): figure 3, and the oracle of section 4.1."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from launch.papers.base import Inputs, Made
+from launch.papers.predictor import tables
+from launch.papers.ranking import draw_pairs, pair_legend
+from tfnas import seeds
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Share of the networks, and at least 20, that the right half of figure 3 shows; points of a scatter plot.
+BEST, _POINTS = 0.01, 20_000
+
+
+def scatter(inputs: Inputs) -> Made:
+    """Figure 3: validation by one run against test accuracy, of all networks and of the best by validation.
+
+    Rows: both accuracies of the network that validates best, the best test accuracy of all, and Kendall's tau.
+    """
+    import pandas as pd
+
+    validated = 100 * tables.draw_runs(tables.runs(inputs), inputs.seed, 0)
+    tests = inputs.truth[inputs.datasets[0]].to_numpy(np.float64)
+    count, first = len(tests), int(np.argmax(validated))
+    best = np.argsort(-validated, kind="stable")[: max(20, round(BEST * count))]
+    expected = inputs.experiment.expected
+    rows = [
+        tables.row("oracle_val", "accuracy", [validated[first]], count, expected["oracle_val"]),
+        tables.row("oracle_test", "accuracy", [tests[first]], count, expected["oracle_test"]),
+        tables.row("test_optimum", "accuracy", [tests.max()], count, expected["test_optimum"]),
+        tables.row("all", "kendall", [_tau(validated, tests)], count),
+        tables.row(f"best {len(best)}", "kendall", [_tau(validated[best], tests[best])], len(best)),
+    ]
+    note = "validated by one run of each network, drawn by the seed; test accuracies are the table's"
+    shown = tables.looked_at(count, _POINTS, inputs.seed)
+    return Made(pd.DataFrame(rows), _scatters(validated, tests, shown, best, first), (note,))
+
+
+def repeated(inputs: Inputs) -> Made:
+    """Both accuracies of the network that validates best, where every repeat draws one run of each network."""
+    import pandas as pd
+
+    values = tables.runs(inputs)
+    tests = inputs.truth[inputs.datasets[0]].to_numpy(np.float64)
+    found = np.array([oracle(values, tests, inputs.seed, repeat) for repeat in range(inputs.repeats)])
+    rows = []
+    for name, column in zip(("val", "test"), found.T, strict=True):
+        paper = inputs.experiment.expected[name]
+        new = tables.row(name, f"accuracy of the best by validation, {inputs.repeats} draws", column, len(tests))
+        rows.append(new | {"paper": paper["mean"], "paper_std": paper["std"]})
+    table = pd.DataFrame(rows)
+    notes = (
+        (f"{values.shape[1]} single runs of each network",)
+        if values.shape[1] > 1
+        else ("a single run of each network: nothing is left to chance",)
+    )
+    return Made(table, _pairs(table), notes)
+
+
+def oracle(values: np.ndarray, tests: np.ndarray, seed: int, repeat: int) -> tuple[float, float]:
+    """(validation, test accuracy) in percent of the best by one run of each; of equals one by chance.
+
+    Args:
+        values: single runs, fractions [N, runs].
+        tests: percent [N].
+        seed: of all draws.
+        repeat: which of them.
+    """
+    validated = tables.draw_runs(values, seed, repeat)
+    rng = np.random.default_rng(seeds.derive_seed(seed, "oracle", repeat))
+    first = rng.choice(np.flatnonzero(validated == validated.max()))
+    return 100 * float(validated[first]), float(tests[first])
+
+
+def _tau(first: np.ndarray, second: np.ndarray) -> float:
+    from scipy import stats
+
+    if len(np.unique(first)) < 2 or len(np.unique(second)) < 2:
+        return math.nan
+    return float(stats.kendalltau(first, second).statistic)
+
+
+def _scatters(validated: np.ndarray, tests: np.ndarray, shown: np.ndarray, best: np.ndarray, first: int) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.4, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _points(left, validated[shown], tests[shown], "all networks")
+    _points(right, validated[best], tests[best], f"the best {len(best)} by validation")
+    right.plot(validated[first], tests[first], "D", color="#D55E00", markersize=5, label="the best by validation")
+    right.axhline(tests.max(), color="black", linewidth=0.8, linestyle="--", label="best test accuracy of all")
+    right.legend(fontsize=7, frameon=False)
+    left.set_ylabel("test accuracy (%)", fontsize=8)
+    return figure
+
+
+def _points(axes: Axes, validated: np.ndarray, tests: np.ndarray, title: str) -> None:
+    axes.scatter(validated, tests, s=4, alpha=0.4, color="#0072B2", linewidths=0)
+    axes.set_title(title, fontsize=9)
+    axes.set_xlabel("validation accuracy of one run (%)", fontsize=8)
+    axes.tick_params(labelsize=7)
+
+
+def _pairs(table: pd.DataFrame) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    places = draw_pairs(axes, table, upright=True)
+    axes.vlines(places, table["low"], table["high"], color="black", linewidth=1)
+    axes.set_xticks(range(len(table)), table["method"], fontsize=8)
+    least = float(np.nanmin(table[["ours", "paper", "low"]].to_numpy(float)))
+    axes.set_ylim(bottom=least - 1)
+    axes.set_ylabel("accuracy (%)", fontsize=8)
+    pair_legend(figure, [axes])
+    return figure

@@ -1,0 +1,108 @@
+"""What the experiments of Neural Predictor read of a table, and how they tell numbers of repeats."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from launch.jobs import prediction
+from launch.jobs.prediction import Known
+from launch.papers.base import Inputs
+from tfnas import seeds
+from tfnas.errors import InputError
+
+N_TRAIN, THRESHOLD = 172, 91.0
+# Single runs: those of NAS-Bench-101 on the images that validate, those of the embedded table on its test images.
+_RUNS = (re.compile(r"val_108_\d+"), re.compile(r"test_accuracy_\d+"))
+
+
+def known(inputs: Inputs, accuracies: np.ndarray | None = None) -> Known:
+    """The networks of a table.
+
+    Args:
+        inputs: of an experiment whose table tells all.
+        accuracies: to learn from and to validate by, fractions; those of the table's column by default.
+    """
+    tests = inputs.truth[inputs.datasets[0]].to_numpy(np.float64) / 100
+    archs = inputs.truth.index.tolist()
+    graphs = inputs.space.features(archs)
+    return Known(inputs.space, archs, graphs, tests if accuracies is None else accuracies, tests, inputs.datasets[0])
+
+
+def cut_of(accuracies: np.ndarray) -> tuple[float, tuple[str, ...]]:
+    """The threshold of the first stage as a fraction, and what is to be told of it.
+
+    It is the paper's where a tenth of the accuracies, fractions, or more lie on either side, else their median.
+    """
+    above = float((accuracies > THRESHOLD / 100).mean())
+    if 0.1 <= above <= 0.9:
+        return THRESHOLD / 100, ()
+    median = float(np.median(accuracies))
+    return median, (
+        f"the threshold is the median, {100 * median:.2f}, as {above:.0%} of the networks lie above {THRESHOLD:g}",
+    )
+
+
+def runs(inputs: Inputs, *, needed: bool = True) -> np.ndarray | None:
+    """Accuracies of single runs, fractions [N, runs]; NaN where a network has fewer.
+
+    Raises:
+        InputError: the table has none, and they are needed.
+    """
+    for form in _RUNS:
+        names = sorted(name for name in inputs.truth if form.fullmatch(str(name)))
+        if names:
+            return inputs.truth[names].to_numpy(np.float64) / 100
+    if needed:
+        raise InputError(
+            f"{inputs.experiment.id} needs accuracies of single runs (val_108_0, val_108_1, ...), which the table has "
+            "not: of means alone nothing can be chosen by chance. nasbench_only108.tfrecord has them "
+            "(python -m launch.prepare)"
+        )
+    return None
+
+
+def draw_runs(values: np.ndarray, seed: int, repeat: int) -> np.ndarray:
+    """One of its runs for each network [N], by chance; runs that are missing never.
+
+    Raises:
+        InputError: a network has none.
+    """
+    rng = np.random.default_rng(seeds.derive_seed(seed, "run", repeat))
+    there = ~np.isnan(values)
+    if not there.any(axis=1).all():
+        raise InputError(f"{int((~there.any(axis=1)).sum())} networks have no single run")
+    order = np.where(there, rng.random(values.shape), -1.0)
+    return values[np.arange(len(values)), order.argmax(axis=1)]
+
+
+def looked_at(count: int, most: int, seed: int) -> np.ndarray:
+    """At most so many of all rows, by chance, in their order."""
+    rng = np.random.default_rng(seeds.derive_seed(seed, "looked at"))
+    return np.sort(rng.permutation(count)[:most])
+
+
+def n_train(count: int, wanted: int = N_TRAIN) -> int:
+    """Networks to learn from: as many as the paper's, or two thirds of a table that has too few."""
+    return min(wanted, 2 * count // 3)
+
+
+def learned(known: Known, number: int, repeats: int, seed: int) -> list[np.ndarray]:
+    """The rows that each repeat learns from."""
+    return [prediction.draw(known, number, repeat, seed) for repeat in range(repeats)]
+
+
+def row(
+    method: str, measure: str, values: Sequence[float] | np.ndarray, n: int, paper: float = math.nan
+) -> dict[str, object]:
+    """A row of results: the mean over repeats, one deviation down and up."""
+    mean, deviation = float(np.mean(values)), float(np.std(values))
+    limits = (
+        {"low": mean - deviation, "high": mean + deviation}
+        if np.size(values) > 1
+        else {"low": math.nan, "high": math.nan}
+    )
+    return {"method": method, "measure": measure, "n": n, "ours": mean, **limits, "paper": paper}

@@ -1,0 +1,98 @@
+"""Figure 4 on a small table."""
+
+import dataclasses
+import functools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import spaces
+from launch import reproduce
+from launch.jobs import prediction
+from launch.papers.base import Inputs
+from launch.papers.predictor import efficiency, evolution, oracle, tables
+from launch.papers.registry import EXPERIMENTS
+from tfnas import seeds
+from tfnas.predictor.settings import PAPER
+
+SPACE = spaces.get("nasbench201")
+QUICK = dataclasses.replace(PAPER, epochs=2, width=6)
+
+
+def inputs_of(*, runs):
+    archs = SPACE.sample_distinct(np.random.default_rng(0), 60)
+    rng = np.random.default_rng(2)
+    means = np.array([80 + 3 * str(arch).count("3x3~") for arch in archs]) + rng.uniform(size=60)
+    columns = {"cifar10": means}
+    if runs:
+        columns |= {f"val_108_{run}": means - 1 + rng.normal(size=60) for run in range(3)}
+    frame = pd.DataFrame(columns, index=pd.Index(map(str, archs), name="arch"))
+    return Inputs(EXPERIMENTS["np_fig4"], SPACE, frame, ("cifar10",), None, seed=3, repeats=2)
+
+
+def best_of(validated, tests, rows):
+    place = max(rows, key=lambda row: validated[row])
+    return validated[place], tests[place]
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_every_line_is_the_best_by_validation_of_what_was_trained(monkeypatch, runs):
+    monkeypatch.setattr(efficiency, "BUDGETS", (50, 55))
+    inputs = inputs_of(runs=runs)
+    monkeypatch.setattr(tables.n_train, "__defaults__", (20,))
+    made = efficiency.search_efficiency(inputs, settings=QUICK, most=55)
+    rows = made.rows.set_index(["method", "measure"])
+    tests = inputs.truth["cifar10"].to_numpy()
+    validated = 100 * tables.draw_runs(tables.runs(inputs), 3, 0) if runs else tests
+    known = dataclasses.replace(tables.known(inputs), accuracies=validated / 100)
+    table = evolution.Table(SPACE, known.archs)
+    cut, _ = tables.cut_of(tables.known(inputs).accuracies)
+    for budget in (40, 50, 55):
+        found = {name: [] for name in (efficiency.RANDOM, efficiency.EVOLUTION, efficiency.ONE, efficiency.TWO)}
+        for repeat in range(2):
+            rng = np.random.default_rng(seeds.derive_seed(3, efficiency.RANDOM, repeat))
+            found[efficiency.RANDOM].append(best_of(validated, tests, rng.permutation(60)[:budget]))
+            rng = np.random.default_rng(seeds.derive_seed(3, efficiency.EVOLUTION, repeat))
+            evolved = evolution.regularised(table, known.accuracies, 55, rng, population=13)
+            found[efficiency.EVOLUTION].append(best_of(validated, tests, evolved[:budget]))
+        for name, threshold in ((efficiency.ONE, None), (efficiency.TWO, cut)):
+            predicted = prediction.train(QUICK, known, 20, range(2), 3, threshold).predict_graphs(known.graphs)
+            for repeat in range(2):
+                order = sorted(range(60), key=lambda row: -predicted[row, repeat])
+                found[name].append(best_of(validated, tests, order[: budget - 20]))
+        for name, pairs in found.items():
+            for place, kind in enumerate(("val", "test")):
+                numbers = [pair[place] for pair in pairs]
+                row = rows.loc[(name, f"{kind} of {budget}")]
+                assert row.ours == pytest.approx(np.mean(numbers))
+                assert row.high - row.ours == pytest.approx(np.std(numbers), abs=1e-9)
+    if runs:
+        pairs = [oracle.oracle(tables.runs(inputs), tests, 3, repeat) for repeat in range(2)]
+        assert rows.ours["oracle", "val of all"] == pytest.approx(np.mean([pair[0] for pair in pairs]))
+    else:
+        assert rows.ours["oracle", "test of all"] == pytest.approx(tests.max())
+        assert any("one column validates" in note for note in made.notes)
+
+
+def test_how_soon_a_value_is_reached():
+    curve = np.array([1.0, 2, 2, 5])
+    assert [efficiency.first_reached(curve, wanted) for wanted in (0.5, 2, 2.5, 5, 6)] == [1, 2, 4, 4, 0]
+
+
+def test_numbers_of_the_paper_stand_beside_ours(monkeypatch):
+    lines = {method: name for (method, budget), name in efficiency._PRINTED.items() if budget == 2000}
+    assert lines == {efficiency.RANDOM: "random_2000", efficiency.EVOLUTION: "re_2000"}
+    expected = EXPERIMENTS["np_fig4"].expected
+    assert set(expected) == {*efficiency._PRINTED.values(), "speedup_val", "speedup_test"}
+
+
+def test_from_the_command_line(tmp_path, monkeypatch):
+    """On the embedded table, whose runs stand in for those that validate."""
+    experiment = EXPERIMENTS["np_fig4"]
+    make = functools.partial(experiment.make, settings=QUICK, most=150)
+    monkeypatch.setitem(EXPERIMENTS, "np_fig4", dataclasses.replace(experiment, make=make, repeats=(1, 10)))
+    assert reproduce.main(["--experiment=np_fig4", f"--output={tmp_path}"]) == 0
+    found = pd.read_csv(tmp_path / "results.csv")
+    assert found[found.measure.str.startswith(("val", "test"))].ours.between(50, 100).all()
+    assert (tmp_path / "np_fig4.png").exists()
