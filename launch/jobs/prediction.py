@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -181,6 +181,12 @@ def train(
         space=known.space.name,
         target=known.target,
     )
+
+
+def together(repeats: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Some repeats, as many at once as train side by side."""
+    for start in range(0, len(repeats), TOGETHER):
+        yield repeats[start : start + TOGETHER]
 
 
 def baseline(name: str, known: Known, codes: np.ndarray, n_train: int, repeat: int, seed: int) -> np.ndarray:

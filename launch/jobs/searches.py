@@ -189,8 +189,7 @@ class Searches:
             return
         from tfnas.predictor import model
 
-        for start in range(0, len(repeats), prediction.TOGETHER):
-            part = repeats[start : start + prediction.TOGETHER]
+        for part in prediction.together(repeats):
             predictor = prediction.train(self.settings(variant), known, n_train, part, seed, self.cut(variant))
             told, probability = predictor.predict_stages(known.graphs)
             predicted = model.ranked(told, probability)

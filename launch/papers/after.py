@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from launch.flags.reproduction import EMBEDDED_DATASET, EMBEDDED_NETWORK, Reproduction
+from launch.flags.reproduction import EMBEDDED_DATASET, EMBEDDED_IMAGES, EMBEDDED_NETWORK, Reproduction
 from launch.flags.scoring import Scoring
 from launch.flags.trained import Trained
 from launch.jobs.after import AfterJob, name_after, parse_after
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 # At --scale=small: networks that train in seconds, on a part of the images.
 _SMALL_NETWORK = {"width": 16, "depth": 1}
 _SMALL_TRAINING = {"train_split": "train[:10%]", "train_batch_size": 256}
-# Of the digits at any scale: an epoch needs small batches for its steps, and images are too small to be cropped.
-_DIGITS_TRAINING = {"train_batch_size": 64, "crop": 0}
+# Of the digits at any scale: an epoch needs small batches for its steps.
+DIGITS = {"train_batch_size": 64, **EMBEDDED_IMAGES}
 HINT = "Give a folder for each {column} to --scores"
 
 
@@ -79,7 +79,7 @@ class After:
         whole_batch, small_batch = self.ntk_batch_size
         how: dict[str, Any] = {"flavour": self.flavour if space == experiment.space else ""}
         how |= (_SMALL_NETWORK if small else {}) if request.table else EMBEDDED_NETWORK
-        how |= _DIGITS_TRAINING if dataset == EMBEDDED_DATASET else _SMALL_TRAINING if small else {}
+        how |= DIGITS if dataset == EMBEDDED_DATASET else _SMALL_TRAINING if small else {}
         return Trained(
             space=space,
             dataset=dataset,

@@ -9,8 +9,10 @@ import numpy as np
 
 from launch.jobs import prediction
 from launch.jobs.prediction import GCN, Known
+from launch.papers import picking
 from launch.papers.base import Inputs, Made
 from launch.papers.ranking import draw_pairs, pair_legend
+from tfnas.evidence import statistics
 from tfnas.predictor.settings import PAPER
 
 if TYPE_CHECKING:
@@ -52,8 +54,7 @@ def kendall(inputs: Inputs, *, settings: Settings = PAPER) -> Made:
             for repeat in range(inputs.repeats):
                 found = prediction.baseline("mlp", known, codes, number, repeat, inputs.seed)
                 taus.setdefault(("mlp", number), []).append(_tau(known, found, half, repeat, inputs.seed))
-            for start in range(0, inputs.repeats, prediction.TOGETHER):
-                part = range(inputs.repeats)[start : start + prediction.TOGETHER]
+            for part in prediction.together(range(inputs.repeats)):
                 found = prediction.train(settings, known, number, part, inputs.seed, None).predict_graphs(graphs)
                 for place, repeat in enumerate(part):
                     tau = _tau(known, found[:, place], half, repeat, inputs.seed)
@@ -61,10 +62,8 @@ def kendall(inputs: Inputs, *, settings: Settings = PAPER) -> Made:
     rows = []
     for (name, number), values in taus.items():
         paper = inputs.experiment.expected.get(_PRINTED.get((name, number), ""), math.nan)
-        mean, deviation = float(np.mean(values)), float(np.std(values))
-        limits = {"low": mean - deviation, "high": mean + deviation}
-        row = {"method": f"{name}, N = {number}", "measure": "kendall", "n": size - half, "ours": mean}
-        rows.append(row | limits | {"paper": paper})
+        about = {"method": f"{name}, N = {number}", "measure": "kendall", "n": size - half}
+        rows.append(about | picking.spread(values) | {"paper": paper})
     table = pd.DataFrame(rows)
     elsewhere = ", ".join(f"{inputs.experiment.expected[key]:.4f} ({what})" for key, what in _ELSEWHERE.items())
     notes = (
@@ -76,10 +75,8 @@ def kendall(inputs: Inputs, *, settings: Settings = PAPER) -> Made:
 
 def _tau(known: Known, predicted: np.ndarray, half: int, repeat: int, seed: int) -> float:
     """Of the half at the end of the permutation that the networks learned from stand at the beginning of."""
-    from scipy import stats
-
     held = prediction.draw(known, len(predicted), repeat, seed)[half:]
-    return float(stats.kendalltau(predicted[held], known.accuracies[held]).statistic)
+    return statistics.kendall(predicted[held], known.accuracies[held])
 
 
 def _figure(table: pd.DataFrame) -> Figure:

@@ -90,10 +90,10 @@ def sizes(inputs: Inputs, *, settings: Settings = PAPER, ns: Sequence[int] = SIZ
     budgets = [largest + k for k in (10, 50, 100, 200) if largest + k <= count]
     for n in (n for n in ns if 3 * n <= 2 * count):
         picks = []
-        for start in range(0, repeats, prediction.TOGETHER):
-            part = range(repeats)[start : start + prediction.TOGETHER]
+        for part in prediction.together(range(repeats)):
             predicted = prediction.train(settings, known, n, part, inputs.seed, threshold).predict_graphs(known.graphs)
-            picks += [prediction.judged(known, predicted[:, i], [], budgets[-1] - n)["picks"] for i in range(len(part))]
+            tops = np.argsort(-predicted, axis=0, kind="stable")[: budgets[-1] - n]
+            picks += [prediction.best_so_far(known.accuracies, top) for top in tops.T]
         lines[f"N = {n}"] = 100 * known.accuracies[np.array(picks)]
         for budget in budgets:
             values = lines[f"N = {n}"][:, budget - n - 1]

@@ -147,8 +147,7 @@ def evenly_spaced(predicted: np.ndarray, count: int) -> np.ndarray:
 def _trained(settings: Settings, known: Known, number: int, repeats: int, seed: int) -> np.ndarray:
     """Predictions of all networks by the predictors of all repeats: [N, repeats]."""
     found = []
-    for start in range(0, repeats, prediction.TOGETHER):
-        part = range(repeats)[start : start + prediction.TOGETHER]
+    for part in prediction.together(range(repeats)):
         found.append(prediction.train(settings, known, number, part, seed, None).predict_graphs(known.graphs))
     return np.concatenate(found, axis=1)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ from launch.papers.base import Inputs, Made
 from launch.papers.predictor import tables
 from launch.papers.ranking import draw_pairs, pair_legend
 from tfnas import seeds
+from tfnas.evidence import statistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,8 +37,8 @@ def scatter(inputs: Inputs) -> Made:
         tables.row("oracle_val", "accuracy", [validated[first]], count, expected["oracle_val"]),
         tables.row("oracle_test", "accuracy", [tests[first]], count, expected["oracle_test"]),
         tables.row("test_optimum", "accuracy", [tests.max()], count, expected["test_optimum"]),
-        tables.row("all", "kendall", [_tau(validated, tests)], count),
-        tables.row(f"best {len(best)}", "kendall", [_tau(validated[best], tests[best])], len(best)),
+        tables.row("all", "kendall", [statistics.kendall(validated, tests)], count),
+        tables.row(f"best {len(best)}", "kendall", [statistics.kendall(validated[best], tests[best])], len(best)),
     ]
     note = "validated by one run of each network, drawn by the seed; test accuracies are the table's"
     shown = tables.looked_at(count, _POINTS, inputs.seed)
@@ -79,14 +79,6 @@ def oracle(values: np.ndarray, tests: np.ndarray, seed: int, repeat: int) -> tup
     rng = np.random.default_rng(seeds.derive_seed(seed, "oracle", repeat))
     first = rng.choice(np.flatnonzero(validated == validated.max()))
     return 100 * float(validated[first]), float(tests[first])
-
-
-def _tau(first: np.ndarray, second: np.ndarray) -> float:
-    from scipy import stats
-
-    if len(np.unique(first)) < 2 or len(np.unique(second)) < 2:
-        return math.nan
-    return float(stats.kendalltau(first, second).statistic)
 
 
 def _scatters(validated: np.ndarray, tests: np.ndarray, shown: np.ndarray, best: np.ndarray, first: int) -> Figure:

@@ -10,6 +10,7 @@ import numpy as np
 
 from launch.jobs import prediction
 from launch.jobs.prediction import Known
+from launch.papers import picking
 from launch.papers.base import Inputs
 from tfnas import seeds
 from tfnas.errors import InputError
@@ -99,10 +100,4 @@ def row(
     method: str, measure: str, values: Sequence[float] | np.ndarray, n: int, paper: float = math.nan
 ) -> dict[str, object]:
     """A row of results: the mean over repeats, one deviation down and up."""
-    mean, deviation = float(np.mean(values)), float(np.std(values))
-    limits = (
-        {"low": mean - deviation, "high": mean + deviation}
-        if np.size(values) > 1
-        else {"low": math.nan, "high": math.nan}
-    )
-    return {"method": method, "measure": measure, "n": n, "ours": mean, **limits, "paper": paper}
+    return {"method": method, "measure": measure, "n": n, **picking.spread(values, ddof=0), "paper": paper}

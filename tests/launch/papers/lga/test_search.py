@@ -84,11 +84,12 @@ def test_best_of_random_networks_has_the_mean_of_all_draws():
     accuracy = pd.Series([10.0, 90.0, 100.0, 40.0, 70.0, 0.0])
     order = np.nan_to_num(scores, nan=-np.inf)
     draws = [max(draw, key=lambda i: order[i]) for draw in itertools.combinations(range(6), 3)]
-    mean, deviation = search.best_of(scores, accuracy, 3, runs=20_000)
-    assert mean == pytest.approx(accuracy[draws].mean(), abs=0.8)
-    assert deviation == pytest.approx(accuracy[draws].std(ddof=0), rel=0.05)
-    assert search.best_of(scores, accuracy, 6)[0] == 40
-    assert math.isnan(search.best_of(scores, accuracy, 6)[1])
+    found = search.best_of(scores, accuracy, 3, runs=20_000)
+    assert found["ours"] == pytest.approx(accuracy[draws].mean(), abs=0.8)
+    assert found["high"] - found["ours"] == pytest.approx(accuracy[draws].std(ddof=0), rel=0.05)
+    all_of_them = search.best_of(scores, accuracy, 6)
+    assert all_of_them["ours"] == 40
+    assert math.isnan(all_of_them["low"])
 
 
 @pytest.fixture
