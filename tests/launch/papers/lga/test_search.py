@@ -177,16 +177,18 @@ def test_table2_replays_an_evolution_that_is_recorded_and_keeps_it_out_of_random
     assert one(search.table2(drawn).rows, "rs_lga3", search.ACCURACY)["n"] == 12
 
 
-def test_table2_computes_as_it_goes_where_the_table_knows_the_space(tmp_path, monkeypatch):
+def test_table2_computes_as_it_goes_where_the_table_knows_the_space(tmp_path, monkeypatch, capsys):
     fake_workers(monkeypatch)
     monkeypatch.setattr(plots, "save", lambda figure, path: None)
     monkeypatch.setitem(reproduce.registry.EXPERIMENTS, "lga_table2", dataclasses.replace(TABLE2, small_size=14))
     table = tmp_path / "table.csv"
     truth = pd.Series(np.random.default_rng(0).uniform(50, 90, len(EVERY)), EVERY, name="one").rename_axis("arch")
     truth.reset_index().to_csv(table, index=False)
-    arguments = ["--experiment=lga_table2", f"--table={table}", "--datasets=synthetic", "--targets=one"]
+    arguments = ["--experiment=lga_table2", f"--table={table}", "--datasets=synthetic,cifar100", "--targets=one,one"]
     arguments += [f"--output={tmp_path / 'out'}", "--seed=1"]
     assert reproduce.main(arguments) == 0
+    # Told once, not with every step of the evolution.
+    assert capsys.readouterr().err.count("cifar100 is left out: ") == 1
     rows = pd.read_csv(tmp_path / "out" / "results.csv")
     found = records.read(tmp_path / "out" / "scores")
     for epochs in (3, 5):
