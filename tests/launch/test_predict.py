@@ -13,6 +13,8 @@ from tests.spaces.mobile.proxylessnas.test_latency import _made
 from tfnas.errors import InputError
 from tfnas.predictor import choosing, model
 
+pytestmark = pytest.mark.usefixtures("uncompiled")
+
 SPACE = spaces.get("nasbench201")
 FAST = ("--n_train=20", "--top_k=4", "--repeats=2", "--splits=0", "--epochs=4", "--width=6")
 
@@ -77,12 +79,10 @@ class TestSearch:
         assert many[many.predictor == "random"].arch.nunique() > 1
 
     def test_baselines_learn_from_the_same_networks(self, table, tmp_path):
-        frame = launch(table, tmp_path / "o", "--predictors=gcn,mlp,forest,boosting,gp")
-        assert frame.groupby("predictor").size().to_dict() == dict.fromkeys(
-            ("gcn", "mlp", "forest", "boosting", "gp", "random"), 2
-        )
+        frame = launch(table, tmp_path / "o", "--predictors=gcn,mlp,forest,boosting,gp", "--repeats=1")
+        assert frame.predictor.tolist() == ["gcn", "mlp", "forest", "boosting", "gp", "random"]
         # Convolutions stand in flat encodings as they are.
-        assert (frame[~frame.predictor.isin(["gcn", "random"])].groupby("predictor").tau.mean() > 0.3).all()
+        assert (frame[~frame.predictor.isin(["gcn", "random"])].tau > 0.3).all()
 
     def test_two_stages(self, table, tmp_path):
         launch(table, tmp_path / "o", "--threshold=68", f"--model={tmp_path / 'two.keras'}")
@@ -212,10 +212,10 @@ class TestKept:
         def none(*arguments):
             raise AssertionError("computed again")
 
-        monkeypatch.setattr(prediction, "train", none)
-        again = launch(table, tmp_path / "o", "--repeats=1")
+        with monkeypatch.context() as patch:
+            patch.setattr(prediction, "train", none)
+            again = launch(table, tmp_path / "o", "--repeats=1")
         pd.testing.assert_frame_equal(first, again)
-        monkeypatch.undo()
         more = launch(table, tmp_path / "o", "--repeats=2")
         assert len(more) == 4
         for name in ("gcn", "random"):

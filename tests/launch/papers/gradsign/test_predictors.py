@@ -14,8 +14,10 @@ from launch.papers.gradsign import predictors
 from launch.papers.registry import EXPERIMENTS
 from tfnas.predictor.settings import PAPER
 
+pytestmark = pytest.mark.usefixtures("uncompiled")
+
 SPACE = spaces.get("nasbench201")
-QUICK = dataclasses.replace(PAPER, epochs=3, width=6, learning_rate=3e-3)
+QUICK = dataclasses.replace(PAPER, layers=1, heads=(), epochs=3, width=6, learning_rate=3e-3)
 
 
 def kendall(first, second):

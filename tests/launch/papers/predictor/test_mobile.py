@@ -19,8 +19,10 @@ from tfnas.predictor import choosing
 from tfnas.predictor.pareto import soft_front
 from tfnas.predictor.settings import PAPER
 
+pytestmark = pytest.mark.usefixtures("uncompiled")
+
 SPACE = spaces.get("nasbench201")
-QUICK = dataclasses.replace(PAPER, epochs=4, width=6, learning_rate=3e-3)
+QUICK = dataclasses.replace(PAPER, layers=1, heads=(), epochs=4, width=6, learning_rate=3e-3)
 
 
 @pytest.fixture(scope="module")
