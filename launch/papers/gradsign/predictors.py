@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from launch.jobs import prediction
-from launch.jobs.prediction import GCN, Known
+from launch.jobs.knowledge import Known
+from launch.jobs.prediction import GCN
 from launch.papers import picking
 from launch.papers.base import Inputs, Made
 from launch.papers.ranking import draw_pairs, pair_legend

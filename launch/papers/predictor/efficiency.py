@@ -20,7 +20,7 @@ from tfnas.progress import Progress
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from launch.jobs.prediction import Known
+    from launch.jobs.knowledge import Known
     from tfnas.predictor.settings import Settings
 
 RANDOM, EVOLUTION, ONE, TWO = "random search", "regularised evolution", "predictor, one stage", "predictor, two stages"

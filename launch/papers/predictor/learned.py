@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from launch.jobs import prediction
-from launch.jobs.prediction import Known
+from launch.jobs.knowledge import Known
 from launch.papers.base import Inputs, Made
 from launch.papers.predictor import tables
 from launch.papers.ranking import draw_pairs, pair_legend

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from launch.jobs.prediction import Known
+    from launch.jobs.knowledge import Known
     from tfnas.predictor.settings import Settings
 
 N_TRAIN, RANDOM, BEHIND = 119, 256, 6

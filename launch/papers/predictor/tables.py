@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from launch.jobs import prediction
-from launch.jobs.prediction import Known
+from launch.jobs.knowledge import Known
 from launch.papers import picking
 from launch.papers.base import Inputs
 from tfnas import seeds

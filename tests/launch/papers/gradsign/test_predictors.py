@@ -8,7 +8,7 @@ import pytest
 
 import spaces
 from launch.jobs import prediction
-from launch.jobs.prediction import Known
+from launch.jobs.knowledge import Known
 from launch.papers.base import Inputs
 from launch.papers.gradsign import predictors
 from launch.papers.registry import EXPERIMENTS
