@@ -101,14 +101,14 @@ class After:
 
 
 def parts(inputs: Inputs) -> dict[str, pd.DataFrame]:
-    """Records of each data set, as far as there are some, in the order of the experiment.
+    """Records of each data set, as far as there are some, in the order of the experiment and of their strings.
 
     Raises:
         InputError: there are none of any, or those of one proxy were not made alike.
     """
     from tfnas import evidence
 
-    records = inputs.records
+    records = ordered(inputs.records)
     found = {dataset: records[records["dataset"] == dataset] for dataset in inputs.datasets}
     found = {dataset: mine for dataset, mine in found.items() if len(mine)}
     if not found:
@@ -117,6 +117,11 @@ def parts(inputs: Inputs) -> dict[str, pd.DataFrame]:
     for mine in found.values():
         evidence.check_settings(mine, hint=HINT)
     return found
+
+
+def ordered(records: pd.DataFrame) -> pd.DataFrame:
+    """Records in the order of their architectures' strings, so that no resample depends on the order of a folder."""
+    return records.sort_values("arch", kind="stable")
 
 
 def values(inputs: Inputs, records: pd.DataFrame) -> pd.DataFrame:

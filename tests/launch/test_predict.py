@@ -10,10 +10,19 @@ import spaces
 from launch import predict, score
 from launch.jobs import knowledge, prediction, telling
 from tests.spaces.mobile.proxylessnas.test_latency import _made
+from tfnas import files
 from tfnas.errors import InputError
+from tfnas.evidence import plots
 from tfnas.predictor import choosing, model
 
 pytestmark = pytest.mark.usefixtures("uncompiled")
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch):
+    """Figures are made and not drawn, which takes longest; the documentation's examples draw them."""
+    monkeypatch.setattr(plots, "save", lambda figure, path: files.write_atomic(path, b""))
+
 
 SPACE = spaces.get("nasbench201")
 FAST = ("--n_train=20", "--top_k=4", "--repeats=2", "--splits=0", "--epochs=4", "--width=6")

@@ -69,7 +69,7 @@ class Methods:
 
 def records_of(inputs: Inputs, dataset: str) -> pd.DataFrame:
     """Records of a data set. The only one of an experiment is what its records are of."""
-    records = inputs.records
+    records = after.ordered(inputs.records)
     found = records if len(inputs.datasets) == 1 else records[records["dataset"] == dataset]
     return found.assign(proxy=found["proxy"].astype(str))
 

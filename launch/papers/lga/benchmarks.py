@@ -82,8 +82,9 @@ def fig3(inputs: Inputs) -> Made:
     from tfnas import evidence
 
     rows = []
+    recorded = after.ordered(inputs.records)
     for dataset in inputs.datasets:
-        records = inputs.records[inputs.records["dataset"] == dataset]
+        records = recorded[recorded["dataset"] == dataset]
         for name in UNTRAINED:
             found = []
             for mode, mine in records[records["proxy"] == name].groupby("bn", sort=True):

@@ -1,5 +1,6 @@
 """launch.reproduce on the experiments of FEAR: from flags to files, and real trainings on the digits."""
 
+import dataclasses
 import json
 import math
 
@@ -13,7 +14,7 @@ from launch.jobs.base import Worker
 from launch.jobs.fear import FearJob
 from launch.jobs.scores import ScoreJob
 from launch.papers import after
-from launch.papers.fear import trainings
+from launch.papers.fear import bins, trainings
 from launch.papers.fear.trainings import Setting
 from launch.papers.registry import EXPERIMENTS
 from tests.launch.papers.cases import write_table
@@ -54,6 +55,7 @@ def flags(tmp_path, name, *more):
 def test_every_experiment_writes_its_files_and_records_serve_again(tmp_path, name, monkeypatch, capsys):
     for job in (ScoreJob, AfterJob, FearJob):
         monkeypatch.setattr(job, "worker", lambda self: Fake())
+    monkeypatch.setattr(bins, "_RESAMPLES", 50)
     drawn = []
     monkeypatch.setattr(plots, "save", lambda figure, path: drawn.append(path.name))
     table = write_table(tmp_path / "table.csv")
@@ -83,10 +85,7 @@ def test_every_experiment_writes_its_files_and_records_serve_again(tmp_path, nam
     assert reproduce.main(flags(tmp_path / "again", name, *on, f"--scores={out / 'scores'}")) == 0
     again = pd.read_csv(tmp_path / "again" / name / "results.csv")
     order = ["method", "measure"]
-    same = [frame.sort_values(order, ignore_index=True) for frame in (rows, again)]
-    if name in ("fear_table2", "fear_fig3"):  # whose intervals resample in the order of the records
-        same = [frame.drop(columns=["low", "high"]) for frame in same]
-    pd.testing.assert_frame_equal(*same)
+    pd.testing.assert_frame_equal(*(frame.sort_values(order, ignore_index=True) for frame in (rows, again)))
 
 
 def jobs_of(name, **given):
@@ -200,6 +199,8 @@ def test_networks_that_are_really_given_up_cost_their_time_and_do_not_win(tmp_pa
 def test_scores_between_epochs_of_real_trainings(tmp_path, accuracies, monkeypatch):
     tiny = {"train_batch_size": 64, "crop": 0, "train_split": "train[:256]", **TINY.network}
     monkeypatch.setattr(after, "DIGITS", tiny)
+    jobs = dataclasses.replace(EXPERIMENTS["fear_fig3"].jobs, trained=("snip", "synflow"), small_epochs=(0, 1, 2))
+    monkeypatch.setitem(EXPERIMENTS, "fear_fig3", dataclasses.replace(EXPERIMENTS["fear_fig3"], jobs=jobs))
     monkeypatch.setattr("launch.papers.run.truth.Truth.drawn", _three)
     monkeypatch.setattr(plots, "save", lambda figure, path: None)
     assert reproduce.main(flags(tmp_path, "fear_fig3")) == 0
