@@ -14,7 +14,7 @@ from launch.flags.trained import Trained
 from launch.jobs.after import AfterJob, name_after, parse_after
 from launch.jobs.base import Job, narrow
 from launch.jobs.scores import ScoreJob
-from launch.papers.base import Experiment, Inputs
+from launch.papers.base import HINT, Experiment, Inputs
 from launch.papers.ranking import expected, measured
 from tfnas.errors import InputError
 
@@ -29,7 +29,6 @@ _SMALL_NETWORK = {"width": 16, "depth": 1}
 _SMALL_TRAINING = {"train_split": "train[:10%]", "train_batch_size": 256}
 # Of the digits at any scale: an epoch needs small batches for its steps.
 DIGITS = {"train_batch_size": 64, **EMBEDDED_IMAGES}
-HINT = "Give a folder for each {column} to --scores"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from spaces.base import Space
 
 
+# What to do about records that were not computed alike.
+HINT = "Give a folder for each {column} to --scores"
+
+
 class Jobs(Protocol):
     """What an experiment computes for its architectures. A frozen dataclass: its fields are told in recipe.json."""
 

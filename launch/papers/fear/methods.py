@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from launch.jobs.after import parse_after
 from launch.papers import after
-from launch.papers.base import Inputs
+from launch.papers.base import HINT, Inputs
 from launch.papers.fear.trainings import ALL_BN
 from tfnas import evidence
 from tfnas.errors import InputError
@@ -87,7 +87,7 @@ def gather(inputs: Inputs, dataset: str, *needed: str) -> Methods:
             timed for on different devices.
     """
     named, lengths = named_records(records_of(inputs, dataset))
-    evidence.check_settings(named, hint=after.HINT)
+    evidence.check_settings(named, hint=HINT)
     trained = named[named["proxy"].isin([FEAR, TIME, *lengths])]
     for name in needed:
         if not (lengths if name == SHORT else (trained["proxy"] == name).any()):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from launch.papers import picking
-from launch.papers.base import Inputs, Made
+from launch.papers.base import HINT, Inputs, Made
 from launch.papers.ranking import beside_the_paper, expected
 from tfnas import seeds
 
@@ -40,7 +40,7 @@ def selection(inputs: Inputs, *, runs: int = RUNS) -> Made:
 
     experiment, proxies = inputs.experiment, inputs.experiment.jobs.proxies
     truth = inputs.truth[list(inputs.datasets)]
-    evidence.check_settings(inputs.records)
+    evidence.check_settings(inputs.records, hint=HINT)
     scores = evidence.average(inputs.records).pivot(index="arch", columns="proxy", values="score").reindex(truth.index)
     size = len(truth)
     methods = [(name, DRAWN) for name in (*proxies, "random", "optimal")]
