@@ -108,8 +108,8 @@ class Experiment:
             taken. Empty where no accuracies are looked at.
         jobs: what is computed for each architecture; None where the table tells all.
         second: what is computed for those that come out of it, which may be new ones.
-        paper_size: number of architectures at --scale=paper.
-        small_size: number of architectures at --scale=small.
+        paper_size: number of architectures at --scale=paper; where the table tells all, all of it are taken.
+        small_size: number of architectures at --scale=small, likewise.
         repeats: of what is repeated at random: at --scale=small, and in the paper.
         latencies: columns of latencies, of which the first that is there is taken, if the experiment looks at one.
         required: columns of the table that it cannot do without.
