@@ -12,14 +12,11 @@ from launch.jobs.knowledge import Known
 from launch.jobs.prediction import GCN
 from launch.papers import picking
 from launch.papers.base import Inputs, Made
-from launch.papers.ranking import draw_pairs, pair_legend
+from launch.papers.ranking import beside_the_paper
 from tfnas.evidence import statistics
 from tfnas.predictor.settings import PAPER
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
-
     from tfnas.predictor.settings import Settings
 
 # Networks learned from: 1, 5 and 10 % of the half of NAS-Bench-201 that is not held out (Ning et al. 2020).
@@ -71,24 +68,11 @@ def kendall(inputs: Inputs, *, settings: Settings = PAPER) -> Made:
         f"mean over {inputs.repeats} draws and {', '.join(inputs.datasets)}",
         f"the paper has besides {elsewhere}: of these only GradSign is here, see gs_tableA_2",
     )
-    return Made(table, _figure(table), notes)
+    figure = beside_the_paper(table.assign(dataset=", ".join(inputs.datasets), init=""), "Kendall's tau")
+    return Made(table, figure, notes)
 
 
 def _tau(known: Known, predicted: np.ndarray, half: int, repeat: int, seed: int) -> float:
     """Of the half at the end of the permutation that the networks learned from stand at the beginning of."""
     held = prediction.draw(known, len(predicted), repeat, seed)[half:]
     return statistics.kendall(predicted[held], known.accuracies[held])
-
-
-def _figure(table: pd.DataFrame) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.6, 0.36 * len(table) + 1.6), layout="constrained")
-    axes = figure.subplots()
-    places = draw_pairs(axes, table)
-    axes.hlines(places, table["low"], table["high"], color="black", linewidth=1)
-    axes.set_yticks(range(len(table)), table["method"], fontsize=8)
-    axes.invert_yaxis()
-    axes.set_xlabel("Kendall's tau", fontsize=9)
-    pair_legend(figure, [axes])
-    return figure

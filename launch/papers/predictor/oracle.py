@@ -8,12 +8,10 @@ import numpy as np
 
 from launch.papers.base import Inputs, Made
 from launch.papers.predictor import tables
-from launch.papers.ranking import draw_pairs, pair_legend
 from tfnas import seeds
 from tfnas.evidence import statistics
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -63,7 +61,7 @@ def repeated(inputs: Inputs) -> Made:
         if values.shape[1] > 1
         else ("a single run of each network: nothing is left to chance",)
     )
-    return Made(table, _pairs(table), notes)
+    return Made(table, tables.bars(table, "accuracy (%)", margin=1), notes)
 
 
 def oracle(values: np.ndarray, tests: np.ndarray, seed: int, repeat: int) -> tuple[float, float]:
@@ -100,18 +98,3 @@ def _points(axes: Axes, validated: np.ndarray, tests: np.ndarray, title: str) ->
     axes.set_title(title, fontsize=9)
     axes.set_xlabel("validation accuracy of one run (%)", fontsize=8)
     axes.tick_params(labelsize=7)
-
-
-def _pairs(table: pd.DataFrame) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.4, 3.6), layout="constrained")
-    axes = figure.subplots()
-    places = draw_pairs(axes, table, upright=True)
-    axes.vlines(places, table["low"], table["high"], color="black", linewidth=1)
-    axes.set_xticks(range(len(table)), table["method"], fontsize=8)
-    least = float(np.nanmin(table[["ours", "paper", "low"]].to_numpy(float)))
-    axes.set_ylim(bottom=least - 1)
-    axes.set_ylabel("accuracy (%)", fontsize=8)
-    pair_legend(figure, [axes])
-    return figure
