@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from launch.flags.predictors import GCN
 from tfnas import seeds
 from tfnas.errors import InputError
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 # Predictors that train and predict side by side.
 TOGETHER = 8
-RANDOM, ORACLE, GCN = "random", "oracle", "gcn"
+RANDOM = "random"
 
 
 def draw(known: Known, n_train: int, repeat: int, seed: int) -> np.ndarray:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from launch.flags.predictors import GCN
 from launch.jobs import prediction
 from launch.jobs.knowledge import Known
-from launch.jobs.prediction import GCN
 from launch.papers import picking
 from launch.papers.base import Inputs, Made
 from launch.papers.ranking import beside_the_paper
