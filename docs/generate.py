@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import proxies
 from launch import reproduce
 from launch.papers import registry
+from launch.papers.base import Experiment
 from launch.papers.facts import facts
 from tfnas import training
 
@@ -62,9 +63,16 @@ def experiment_table() -> str:
         made = registry.EXPERIMENTS.get(name)
         result = ROOT / "results" / name
         shown = f"[{name}](../results/{name}/README.md)" if result.is_dir() else name
-        size = f"{made.small_size:,} / {made.paper_size:,}" if made else "not yet"
+        size = _networks(made) if made else "not yet"
         rows.append([shown, fact["kind"], size, f"{fact['paper']}: {fact['title']}"])
     return table(("experiment", "kind", "networks, small / paper", "what"), rows)
+
+
+def _networks(made: Experiment) -> str:
+    """Of how many networks it is at both scales."""
+    if made.jobs is None and made.columns:
+        return "all of the table"
+    return f"{made.small_size:,} / {made.paper_size:,}"
 
 
 def recipe_table() -> str:

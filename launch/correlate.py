@@ -122,8 +122,7 @@ def run(config: Config) -> None:
         proxies=config.proxies,
         where=pairs("where", config.where),
     )
-    for line in measured.attrs["skipped"]:
-        print(f"skipped: {line}", file=sys.stderr)
+    _tell_skipped(measured)
     run_column = closer.run_column(table, config.run_column)
     scores, note = _of_classes(config, measured, table)
     found = jobs.compare(
@@ -168,10 +167,19 @@ def _others(config: Config, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     if config.against_target and config.against_target not in numbers:
         raise unknown("column of numbers (--against_target)", config.against_target, numbers)
     last = [pathlib.PurePath(place).name for place in config.against]
-    return {
-        name if last.count(name) == 1 else place: evidence.load_scores(place, arch_column=config.scores_arch_column)
+    how = {"arch_column": config.scores_arch_column, "hint": "Give a folder for each {column} to --against"}
+    found = {
+        name if last.count(name) == 1 else place: evidence.load_scores(place, **how)
         for place, name in zip(config.against, last, strict=True)
     }
+    for others in found.values():
+        _tell_skipped(others)
+    return found
+
+
+def _tell_skipped(scores: pd.DataFrame) -> None:
+    for line in scores.attrs["skipped"]:
+        print(f"skipped: {line}", file=sys.stderr)
 
 
 def _combine(config: Config, case: closer.Case, used: Combination | None) -> list[str]:

@@ -36,14 +36,14 @@ from typing import TYPE_CHECKING
 from launch import app
 from launch.flags.learning import Front, Learning, check_gcn
 from launch.flags.predictors import GCN, Predictors
-from launch.jobs import prediction, telling
+from launch.jobs import knowledge, prediction, telling
 from launch.jobs.base import narrow
 from launch.jobs.searches import Searches, variants
 from launch.values import pairs
 from tfnas.errors import InputError
 
 if TYPE_CHECKING:
-    from launch.jobs.prediction import Known
+    from launch.jobs.knowledge import Known
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,9 +94,9 @@ class Config(Learning, Front):
         """The table, read once: checking flags and running both ask."""
         found = self.__dict__.get("_known")
         if found is None:
-            found = prediction.read_table(self.table, self.target, self.test_target, self.space)
+            found = knowledge.read_table(self.table, self.target, self.test_target, self.space)
             if self.scores:
-                found = prediction.with_scores(found, self.scores, self.proxies, pairs("where", self.where))
+                found = knowledge.with_scores(found, self.scores, self.proxies, pairs("where", self.where))
             self.__dict__["_known"] = found
         return found
 

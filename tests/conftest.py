@@ -40,3 +40,16 @@ def digits_dir(tmp_path_factory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("tfds")
     data.prepare_digits(folder)
     return folder
+
+
+@pytest.fixture
+def uncompiled(monkeypatch):
+    """Predictors take their few steps one by one: compiling them takes longer, and has tests of its own."""
+    import tensorflow as tf
+
+    from tfnas.predictor import training
+
+    monkeypatch.setattr(training, "_STEPS", 8)
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)

@@ -8,9 +8,11 @@ import math
 from launch import app
 from tfnas.errors import InputError
 
-# The table that comes with tfnas and stands in where none is given, its space, and what its networks were.
-EMBEDDED, EMBEDDED_SPACE, EMBEDDED_DATASET = "nasbench201_digits", "nasbench201", "digits"
+# The table that comes with tfnas and stands in where none is given, its images, and what its networks were.
+EMBEDDED, EMBEDDED_DATASET = "nasbench201_digits", "digits"
 EMBEDDED_NETWORK = {"width": 16, "depth": 1, "flavour": "tiny"}
+# Training images of it: too small to be cropped, and mirrored they are no digits.
+EMBEDDED_IMAGES = {"crop": 0, "flip": False}
 EMBEDDED_NOTE = "networks and accuracies are those on the UCI digits, not the paper's"
 
 

@@ -204,7 +204,11 @@ def _draw_classes(_: Case, frame: pd.DataFrame) -> Figure:
 
 
 def _nothing_else(case: Case) -> str:
-    return "" if case.others else "no other scores (--against)"
+    if not case.others:
+        return "no other scores (--against)"
+    mine = set(case.scores["proxy"])
+    apart = [place for place, others in case.others.items() if mine.isdisjoint(others["proxy"])]
+    return f"none of these scores in {', '.join(apart)}" if apart else ""
 
 
 def _against(case: Case) -> pd.DataFrame:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from launch.jobs import prediction
-from launch.jobs.searches import MEASURES, OF_VARIANT, Searches, Variant, summary, variants
+from launch.jobs.prediction import RANDOM
+from launch.jobs.searches import MEASURES, OF_VARIANT, Searches, Variant, variants
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +69,51 @@ def results(searches: Searches, rows: pd.DataFrame) -> None:
         saving.save(plots.quality(_lines(table), label="networks learned from"), folder / "quality.png")
         written.append("quality.png")
     console.print(f"written to {searches.output}: {', '.join(written)}")
+
+
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """A row for each variant: mean and deviation of every measure over its repeats, and whom its scores equal.
+
+    Returns:
+        Columns of `OF_VARIANT`, `repeats`, every measure that some variant has, with `_std`, and `equal_n`, where
+        variants with and without scores are compared: of one with scores, at which number of networks the one without
+        has the same tau, linear in the logarithm between those at hand; -inf or inf beyond them.
+    """
+    measures = [name for name in MEASURES if name in rows and rows[name].notna().any()]
+    groups = rows.groupby(list(OF_VARIANT), sort=False)[measures]
+    means, spreads = groups.mean(), groups.std(ddof=0).add_suffix("_std")
+    found = means.join(spreads).reset_index()
+    found.insert(len(OF_VARIANT), "repeats", groups.size().to_numpy())
+    blind = found[(found.scores == 0) & (found.predictor != RANDOM)]
+    if (found.scores > 0).any() and len(blind):
+        found["equal_n"] = [_equal_n(row, blind) if row.scores else math.nan for row in found.itertuples()]
+    return found
+
+
+def _equal_n(row: Any, blind: pd.DataFrame) -> float:
+    same = blind[(blind.predictor == row.predictor) & (blind.stages == row.stages)].sort_values("n_train")
+    return equal_n(same.n_train.to_numpy(float), same.tau.to_numpy(float), row.tau)
+
+
+def equal_n(numbers: np.ndarray, quality: np.ndarray, wanted: float) -> float:
+    """The least number of networks at which a quality is reached, linear in its logarithm between those at hand.
+
+    Args:
+        numbers: of networks [n], ascending.
+        quality: at these [n].
+        wanted: what is to be reached.
+
+    Returns:
+        -inf where the first has it already, inf where none does.
+    """
+    reached = np.flatnonzero(quality >= wanted)
+    if not len(reached):
+        return math.inf
+    first = int(reached[0])
+    if not first:
+        return -math.inf
+    (low, high), (worse, better) = np.log(numbers[first - 1 : first + 1]), quality[first - 1 : first + 1]
+    return float(np.exp(low + (high - low) * (wanted - worse) / (better - worse)))
 
 
 def _columns(table: pd.DataFrame) -> list[Column]:

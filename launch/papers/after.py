@@ -8,13 +8,13 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from launch.flags.reproduction import EMBEDDED_DATASET, EMBEDDED_NETWORK, Reproduction
+from launch.flags.reproduction import EMBEDDED_DATASET, EMBEDDED_IMAGES, EMBEDDED_NETWORK, Reproduction
 from launch.flags.scoring import Scoring
 from launch.flags.trained import Trained
 from launch.jobs.after import AfterJob, name_after, parse_after
 from launch.jobs.base import Job, narrow
 from launch.jobs.scores import ScoreJob
-from launch.papers.base import Experiment, Inputs
+from launch.papers.base import HINT, Experiment, Inputs
 from launch.papers.ranking import expected, measured
 from tfnas.errors import InputError
 
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 # At --scale=small: networks that train in seconds, on a part of the images.
 _SMALL_NETWORK = {"width": 16, "depth": 1}
 _SMALL_TRAINING = {"train_split": "train[:10%]", "train_batch_size": 256}
-# Of the digits at any scale: an epoch needs small batches for its steps, and images are too small to be cropped.
-_DIGITS_TRAINING = {"train_batch_size": 64, "crop": 0}
-HINT = "Give a folder for each {column} to --scores"
+# Of the digits at any scale: an epoch needs small batches for its steps.
+DIGITS = {"train_batch_size": 64, **EMBEDDED_IMAGES}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +78,7 @@ class After:
         whole_batch, small_batch = self.ntk_batch_size
         how: dict[str, Any] = {"flavour": self.flavour if space == experiment.space else ""}
         how |= (_SMALL_NETWORK if small else {}) if request.table else EMBEDDED_NETWORK
-        how |= _DIGITS_TRAINING if dataset == EMBEDDED_DATASET else _SMALL_TRAINING if small else {}
+        how |= DIGITS if dataset == EMBEDDED_DATASET else _SMALL_TRAINING if small else {}
         return Trained(
             space=space,
             dataset=dataset,
@@ -101,14 +100,14 @@ class After:
 
 
 def parts(inputs: Inputs) -> dict[str, pd.DataFrame]:
-    """Records of each data set, as far as there are some, in the order of the experiment.
+    """Records of each data set, as far as there are some, in the order of the experiment and of their strings.
 
     Raises:
         InputError: there are none of any, or those of one proxy were not made alike.
     """
     from tfnas import evidence
 
-    records = inputs.records
+    records = ordered(inputs.records)
     found = {dataset: records[records["dataset"] == dataset] for dataset in inputs.datasets}
     found = {dataset: mine for dataset, mine in found.items() if len(mine)}
     if not found:
@@ -117,6 +116,11 @@ def parts(inputs: Inputs) -> dict[str, pd.DataFrame]:
     for mine in found.values():
         evidence.check_settings(mine, hint=HINT)
     return found
+
+
+def ordered(records: pd.DataFrame) -> pd.DataFrame:
+    """Records in the order of their architectures' strings, so that no resample depends on the order of a folder."""
+    return records.sort_values("arch", kind="stable")
 
 
 def values(inputs: Inputs, records: pd.DataFrame) -> pd.DataFrame:

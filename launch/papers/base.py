@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from spaces.base import Space
 
 
+# What to do about records that were not computed alike.
+HINT = "Give a folder for each {column} to --scores"
+
+
 class Jobs(Protocol):
     """What an experiment computes for its architectures. A frozen dataclass: its fields are told in recipe.json."""
 
@@ -104,8 +108,8 @@ class Experiment:
             taken. Empty where no accuracies are looked at.
         jobs: what is computed for each architecture; None where the table tells all.
         second: what is computed for those that come out of it, which may be new ones.
-        paper_size: number of architectures at --scale=paper.
-        small_size: number of architectures at --scale=small.
+        paper_size: number of architectures at --scale=paper; where the table tells all, all of it are taken.
+        small_size: number of architectures at --scale=small, likewise.
         repeats: of what is repeated at random: at --scale=small, and in the paper.
         latencies: columns of latencies, of which the first that is there is taken, if the experiment looks at one.
         required: columns of the table that it cannot do without.

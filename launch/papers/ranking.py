@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from launch.papers.base import Experiment, Inputs, Made
+from launch.papers.base import HINT, Experiment, Inputs, Made
 from tfnas.errors import InputError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _correlations(inputs: Inputs, statistic: str, section: tuple[str, ...]) -> p
     experiment = inputs.experiment
     rows = []
     for dataset, init, records in _parts(inputs):
-        evidence.check_settings(records)
+        evidence.check_settings(records, hint=HINT)
         summary = evidence.correlate(records, inputs.truth[dataset], seed=inputs.seed).set_index("proxy")
         for name in [*experiment.jobs.proxies, *evidence.BASELINES]:
             if name not in summary.index:

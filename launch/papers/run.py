@@ -130,14 +130,16 @@ def _computed(
 ) -> pd.DataFrame:
     """Records of the architectures that `archs` gives for a data set, computed as far as they are not there yet."""
     workers.start_tensorflow()
-    todo = _at_hand(what.of(experiment, request, known.space.name, known.datasets))
+    wanted = what.of(experiment, request, known.space.name, known.datasets)
+    # What nothing is wanted of need not be at hand.
+    todo = _at_hand([job for job in wanted if archs(job.settings.dataset)])
     execution = Execution(output=f"{output}/scores", **dataclasses.asdict(workers))
     parts = []
     for job in todo:
-        if some := archs(job.settings.dataset):
-            print(f"{experiment.id}: {len(some)} networks on {job.title}")
-            jobs.run(job, some, execution)
-            parts.append(job.results(some, execution.output))
+        some = archs(job.settings.dataset)
+        print(f"{experiment.id}: {len(some)} networks on {job.title}")
+        jobs.run(job, some, execution)
+        parts.append(job.results(some, execution.output))
     return _together(parts)
 
 

@@ -97,8 +97,11 @@ def _accuracies(request: Reproduction, experiment: Experiment) -> Truth:
             known = ", ".join(experiment.latencies)
             raise InputError(f"{experiment.id} needs a latency, which {path} has not. Known columns: {known}")
         frame["latency"] = rest[name].astype(float)
+        lost = int(frame["latency"].isna().sum())
+        if lost == len(frame):
+            raise InputError(f"{path} has no network with an accuracy and a latency. Received: {name}, all empty")
         frame = frame.dropna(subset=["latency"])
-        notes.append(f"latency: {name}")
+        notes.append(f"latency: {name}" + f", which {lost} networks lack, that are left out" * (lost > 0))
     return Truth(frame, datasets, spaces.of_table(path, frame.index), tuple(notes))
 
 

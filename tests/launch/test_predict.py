@@ -8,10 +8,21 @@ import pytest
 
 import spaces
 from launch import predict, score
-from launch.jobs import prediction, searches
+from launch.jobs import knowledge, prediction, telling
 from tests.spaces.mobile.proxylessnas.test_latency import _made
+from tfnas import files
 from tfnas.errors import InputError
+from tfnas.evidence import plots
 from tfnas.predictor import choosing, model
+
+pytestmark = pytest.mark.usefixtures("uncompiled")
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch):
+    """Figures are made and not drawn, which takes longest; the documentation's examples draw them."""
+    monkeypatch.setattr(plots, "save", lambda figure, path: files.write_atomic(path, b""))
+
 
 SPACE = spaces.get("nasbench201")
 FAST = ("--n_train=20", "--top_k=4", "--repeats=2", "--splits=0", "--epochs=4", "--width=6")
@@ -55,7 +66,7 @@ class TestSearch:
 
     def test_errors_are_of_networks_not_learned_from(self, table, archs, tmp_path):
         frame = launch(table, tmp_path / "o")
-        known = prediction.read_table(table, "val", "", "")
+        known = knowledge.read_table(table, "val", "", "")
         learned = prediction.draw(known, 20, 0, 0)
         predicted = pd.read_parquet(tmp_path / "o/predictions.parquet")["predicted"].to_numpy()
         rest = np.setdiff1d(np.arange(60), learned)
@@ -77,12 +88,10 @@ class TestSearch:
         assert many[many.predictor == "random"].arch.nunique() > 1
 
     def test_baselines_learn_from_the_same_networks(self, table, tmp_path):
-        frame = launch(table, tmp_path / "o", "--predictors=gcn,mlp,forest,boosting,gp")
-        assert frame.groupby("predictor").size().to_dict() == dict.fromkeys(
-            ("gcn", "mlp", "forest", "boosting", "gp", "random"), 2
-        )
+        frame = launch(table, tmp_path / "o", "--predictors=gcn,mlp,forest,boosting,gp", "--repeats=1")
+        assert frame.predictor.tolist() == ["gcn", "mlp", "forest", "boosting", "gp", "random"]
         # Convolutions stand in flat encodings as they are.
-        assert (frame[~frame.predictor.isin(["gcn", "random"])].groupby("predictor").tau.mean() > 0.3).all()
+        assert (frame[~frame.predictor.isin(["gcn", "random"])].tau > 0.3).all()
 
     def test_two_stages(self, table, tmp_path):
         launch(table, tmp_path / "o", "--threshold=68", f"--model={tmp_path / 'two.keras'}")
@@ -132,7 +141,7 @@ class TestCompared:
         blind = told.loc["forest", :, 1, 0].tau
         for n in (16, 24):
             with_scores = told.loc["forest", n, 1, 1]
-            assert with_scores.equal_n == searches.equal_n(np.array([16.0, 24]), blind.to_numpy(), with_scores.tau)
+            assert with_scores.equal_n == telling.equal_n(np.array([16.0, 24]), blind.to_numpy(), with_scores.tau)
         assert {"quality.png", "curves.png"} <= {path.name for path in (tmp_path / "o").iterdir()}
 
     def test_one_stage_and_two(self, table, tmp_path):
@@ -153,7 +162,7 @@ class TestCompared:
         pd.DataFrame({"arch": archs, "told": accuracies(archs)}).to_csv(tmp_path / "other.csv", index=False)
         again = launch(table, tmp_path / "p", f"--scores={tmp_path / 'other.csv'}", "--predictors=forest")
         assert again[again.predictor == "forest"].tau.tolist() == frame[frame.scores == 1].tau.tolist()
-        known = prediction.with_scores(prediction.read_table(table, "val", "", ""), str(tmp_path / "scores.csv"), ())
+        known = knowledge.with_scores(knowledge.read_table(table, "val", "", ""), str(tmp_path / "scores.csv"), ())
         ranks = [sum(a < b for a in accuracies(archs)) for b in accuracies(archs)]
         np.testing.assert_allclose(known.graphs.extras[:, 0], (np.array(ranks) + 0.5) / 60, rtol=1e-6)
 
@@ -165,10 +174,10 @@ class TestCompared:
             for dataset in ("cifar10", "cifar100")
         ]
         pd.concat(parts).to_csv(tmp_path / "scores.csv", index=False)
-        known = prediction.read_table(table, "val", "", "")
+        known = knowledge.read_table(table, "val", "", "")
         with pytest.raises(InputError, match="--where=dataset="):
-            prediction.with_scores(known, tmp_path / "scores.csv", ())
-        found = prediction.with_scores(known, tmp_path / "scores.csv", (), {"dataset": "cifar100"})
+            knowledge.with_scores(known, tmp_path / "scores.csv", ())
+        found = knowledge.with_scores(known, tmp_path / "scores.csv", (), {"dataset": "cifar100"})
         order = np.argsort(parts[1]["score"].to_numpy())
         assert np.argsort(found.graphs.extras[:, 0]).tolist() == order.tolist()
 
@@ -189,12 +198,12 @@ class TestCompared:
     )
     def test_equal_numbers(self, wanted, expected):
         numbers, quality = np.array([20.0, 40, 80]), np.array([0.5, 0.6, 0.7])
-        assert searches.equal_n(numbers, quality, wanted) == pytest.approx(expected)
+        assert telling.equal_n(numbers, quality, wanted) == pytest.approx(expected)
 
     def test_errors_above_are_of_the_second_stage_alone(self):
         rng = np.random.default_rng(0)
         values, told = rng.uniform(0.5, 0.9, 30), rng.uniform(0.5, 0.9, 30)
-        known = prediction.Known(SPACE, [str(i) for i in range(30)], None, values, values, "val")
+        known = knowledge.Known(SPACE, [str(i) for i in range(30)], None, values, values, "val")
         ranked = np.where(rng.random(30) < 0.5, told, -0.5)
         found = prediction.judged(known, ranked, np.arange(10), 5, above=0.7, told=told)
         errors = [(100 * (told[i] - values[i])) ** 2 for i in range(10, 30) if values[i] > 0.7]
@@ -212,10 +221,10 @@ class TestKept:
         def none(*arguments):
             raise AssertionError("computed again")
 
-        monkeypatch.setattr(prediction, "train", none)
-        again = launch(table, tmp_path / "o", "--repeats=1")
+        with monkeypatch.context() as patch:
+            patch.setattr(prediction, "train", none)
+            again = launch(table, tmp_path / "o", "--repeats=1")
         pd.testing.assert_frame_equal(first, again)
-        monkeypatch.undo()
         more = launch(table, tmp_path / "o", "--repeats=2")
         assert len(more) == 4
         for name in ("gcn", "random"):
@@ -292,13 +301,13 @@ class TestTables:
     def test_bad_tables(self, table, tmp_path, change, message):
         change(pd.read_csv(table)).to_csv(tmp_path / "bad.csv", index=False)
         with pytest.raises(InputError, match=message) as error:
-            prediction.read_table(tmp_path / "bad.csv", "val", "", "")
+            knowledge.read_table(tmp_path / "bad.csv", "val", "", "")
         assert "\n" not in str(error.value)
 
     def test_percent_and_fractions_are_the_same(self, table, tmp_path):
         frame = pd.read_csv(table)
         frame.assign(val=frame.val / 100, test=frame.test / 100).to_csv(tmp_path / "f.csv", index=False)
-        one, other = (prediction.read_table(path, "val", "test", "") for path in (table, tmp_path / "f.csv"))
+        one, other = (knowledge.read_table(path, "val", "test", "") for path in (table, tmp_path / "f.csv"))
         np.testing.assert_allclose(one.accuracies, other.accuracies, rtol=1e-12)
         np.testing.assert_allclose(one.tests, other.tests, rtol=1e-12)
         assert one.archs == other.archs
@@ -306,4 +315,4 @@ class TestTables:
     def test_rows_without_an_accuracy_are_left_out(self, table, tmp_path):
         frame = pd.read_csv(table)
         frame.assign(val=frame.val.where(frame.index >= 3)).to_csv(tmp_path / "f.csv", index=False)
-        assert len(prediction.read_table(tmp_path / "f.csv", "val", "", "").archs) == 57
+        assert len(knowledge.read_table(tmp_path / "f.csv", "val", "", "").archs) == 57

@@ -132,15 +132,22 @@ def drawn_counts(n: int, resamples: int, seed: int, members: np.ndarray | None =
         members: of `members_of`.
     """
     if members is None:
-        yield from map(counts, _draws(n, resamples, seed))
+        yield from map(counts, draws(n, resamples, seed))
         return
     block = max(1, _CHUNK // max(n, 1))
-    for drawn in _draws(int(members.max(initial=-1)) + 1, resamples, seed, block):
+    for drawn in draws(int(members.max(initial=-1)) + 1, resamples, seed, block):
         yield np.take(counts(drawn), members, axis=1)
 
 
-def _draws(n: int, resamples: int, seed: int, block: int = 0) -> Iterator[np.ndarray]:
-    """Blocks [b, n] of indices drawn with replacement."""
+def draws(n: int, resamples: int, seed: int, block: int = 0) -> Iterator[np.ndarray]:
+    """Blocks [b, n] of indices drawn with replacement.
+
+    Args:
+        n: networks, or groups of them.
+        resamples: all rows together.
+        seed: of the draws.
+        block: rows of a block; 0 for as many as the cache holds.
+    """
     rng = seeds.generator(seed)
     block = block or max(1, _CHUNK // max(n, 1))
     for start in range(0, resamples if n else 0, block):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfnas.evidence import plots, rows
-from tfnas.evidence.reliability import REPEATS
+from tfnas.evidence.reading import REPEATS
 
 if TYPE_CHECKING:  # both take their time to import
     import pandas as pd

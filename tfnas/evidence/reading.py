@@ -18,6 +18,7 @@ REPEATS = ("seed", "repeat")
 # Sizes that any proxy should beat.
 BASELINES = ("params", "flops")
 SETTINGS = tuple(column for column in records.KEY if column not in ("arch", "proxy", *REPEATS))
+_HINT = "Choose one with --where={column}=..."
 _NOT_A_PROXY = {*records.KEY, *records.HOST, "index"}
 
 
@@ -27,6 +28,7 @@ def load_scores(
     arch_column: str = "arch",
     proxies: Sequence[str] = (),
     where: Mapping[str, str] | None = None,
+    hint: str = _HINT,
 ) -> pd.DataFrame:
     """Reads scores from folders of records, kept scores, and CSV or Parquet files.
 
@@ -36,6 +38,7 @@ def load_scores(
         arch_column: name of the column with the architecture strings in such files.
         proxies: take these only.
         where: take the rows with these values only, compared as text, e.g. {"dataset": "cifar10"}.
+        hint: as in `check_settings`.
 
     Returns:
         Long frame. `frame.attrs["skipped"]` has a line for each file of a folder that could not be read,
@@ -71,7 +74,7 @@ def load_scores(
         raise errors.unknown("proxy", ", ".join(missing), frame["proxy"].unique())
     if proxies:
         frame = frame[frame["proxy"].isin(proxies)]
-    check_settings(frame)
+    check_settings(frame, hint)
     frame.attrs = attrs
     return frame.reset_index(drop=True)
 
@@ -166,7 +169,7 @@ def select(frame: pd.DataFrame, where: Mapping[str, str], path: epath.PathLike) 
     return frame
 
 
-def check_settings(frame: pd.DataFrame, hint: str = "Choose one with --where={column}=...") -> None:
+def check_settings(frame: pd.DataFrame, hint: str = _HINT) -> None:
     """Refuses to average scores that were not computed alike.
 
     Args:

@@ -21,12 +21,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfnas.evidence import bootstrap, plots, rows, statistics
+from tfnas.evidence.reading import REPEATS
 
 if TYPE_CHECKING:  # both take their time to import
     import pandas as pd
     from matplotlib.figure import Figure
-
-REPEATS = ("seed", "repeat")
 
 
 def between_seeds(scores: pd.DataFrame, truth: pd.Series, *, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:

@@ -24,7 +24,8 @@ _SHARED = "scores of one untrained network share their passes, whose seconds sta
 def table(inputs: Inputs) -> Made:
     """First which is faster, then for each bin FEAR and the nearest short training on the frontier.
 
-    The paper prints one duration a bin for the nearest short training; it is that of the frontier of Spearman's rho.
+    Of the nearest short training the paper's durations are those beside Spearman's rho; those beside the common ratio,
+    which differ in some bins, are not among its numbers here.
     """
     import pandas as pd
 

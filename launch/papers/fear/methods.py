@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from launch.jobs.after import parse_after
 from launch.papers import after
-from launch.papers.base import Inputs
+from launch.papers.base import HINT, Inputs
 from launch.papers.fear.trainings import ALL_BN
 from tfnas import evidence
 from tfnas.errors import InputError
@@ -69,7 +69,7 @@ class Methods:
 
 def records_of(inputs: Inputs, dataset: str) -> pd.DataFrame:
     """Records of a data set. The only one of an experiment is what its records are of."""
-    records = inputs.records
+    records = after.ordered(inputs.records)
     found = records if len(inputs.datasets) == 1 else records[records["dataset"] == dataset]
     return found.assign(proxy=found["proxy"].astype(str))
 
@@ -87,7 +87,7 @@ def gather(inputs: Inputs, dataset: str, *needed: str) -> Methods:
             timed for on different devices.
     """
     named, lengths = named_records(records_of(inputs, dataset))
-    evidence.check_settings(named, hint=after.HINT)
+    evidence.check_settings(named, hint=HINT)
     trained = named[named["proxy"].isin([FEAR, TIME, *lengths])]
     for name in needed:
         if not (lengths if name == SHORT else (trained["proxy"] == name).any()):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from launch.jobs.after import parse_after
 from launch.papers import after
-from launch.papers.base import Inputs, Made
+from launch.papers.base import HINT, Inputs, Made
 from launch.papers.fear.methods import SHORT, TIME, named_records, records_of
 from launch.papers.ranking import beside_the_paper, expected, measured
 from tfnas import evidence
@@ -31,7 +31,7 @@ def table2(inputs: Inputs) -> Made:
     dataset = inputs.datasets[0]
     records, _ = named_records(records_of(inputs, dataset))
     records = records[records["proxy"] != TIME]
-    evidence.check_settings(records, hint=after.HINT)
+    evidence.check_settings(records, hint=HINT)
     summary = evidence.correlate(records, inputs.truth[dataset], percents=(), seed=inputs.seed).set_index("proxy")
     printed = [name for name in inputs.experiment.expected if name in summary.index]
     made = []

@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from launch.papers import picking
 from launch.papers.base import Inputs, Made
 from launch.papers.fear import figures
 from launch.papers.fear.methods import FEAR, SHORT, TIME, Methods, details_of, gather, records_of
+from launch.papers.fear.times import RATIO
 from launch.papers.ranking import expected
 from tfnas import seeds
 from tfnas.errors import InputError
 
-RATIO, RUNS, DRAWN = 4.0, 10, 500
+RUNS, DRAWN = 10, 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +67,8 @@ def random_search(inputs: Inputs) -> Made:
     methods, timed, names = _known(inputs, dataset)
     truth = methods.truth.to_numpy(float)
     drawn = min(DRAWN, max(1, len(truth) // 2))
+    # Beside the paper's short training stands the longest, with the smaller batches.
+    longest = max(names, key=lambda name: (methods.lengths[name][0], -methods.lengths[name][1]))
     searches: dict[str, list[Run]] = {name: [] for name in (FEAR, *names)}
     for run in range(RUNS):
         rng = np.random.default_rng(seeds.derive_seed(inputs.seed, inputs.experiment.id, run))
@@ -75,8 +79,6 @@ def random_search(inputs: Inputs) -> Made:
             searches[name].append(by_score(scores, seconds, order))
     made = []
     for name, runs in searches.items():
-        # Beside the paper's short training stands the longest, with the smaller batches.
-        longest = max(names, key=lambda name: (methods.lengths[name][0], -methods.lengths[name][1]))
         of = {FEAR: FEAR, longest: SHORT}.get(name, "")
         accuracy = [truth[run.chosen] if run.chosen >= 0 else math.nan for run in runs]
         seconds = [run.seconds for run in runs]
@@ -85,7 +87,7 @@ def random_search(inputs: Inputs) -> Made:
         made.append(about | _over(figures.SECONDS, seconds) | _printed(inputs, of, "s", "s_std"))
         if name == FEAR:
             given_up = [run.given_up for run in runs]
-            made.append(about | _over("networks given up", given_up) | {"paper": math.nan})
+            made.append(about | _over("networks given up", given_up) | _printed(inputs, "", "", ""))
         else:
             # Of mean durations, as in the paper; the deviation is that of single runs.
             ratios = np.divide(seconds, [run.seconds for run in searches[FEAR]])
@@ -132,9 +134,8 @@ def by_fear(timed: Timed, order: Sequence[int], ratio: float = RATIO) -> Run:
 def by_score(scores: np.ndarray, seconds: np.ndarray, order: Sequence[int]) -> Run:
     """A search by a score [n] that costs seconds [n], through networks in an order; one without a score never wins."""
     order = np.asarray(order)
-    values = np.where(np.isnan(scores[order]), -math.inf, scores[order])
-    chosen = int(order[values.argmax()]) if np.isfinite(values.max(initial=-math.inf)) else -1
-    return Run(chosen, float(seconds[order].sum()), 0)
+    (chosen,) = picking.best(scores, order[None])
+    return Run(-1 if math.isnan(scores[chosen]) else int(chosen), float(seconds[order].sum()), 0)
 
 
 def _known(inputs: Inputs, dataset: str) -> tuple[Methods, Timed, list[str]]:
@@ -171,9 +172,7 @@ def _known(inputs: Inputs, dataset: str) -> tuple[Methods, Timed, list[str]]:
 
 
 def _over(measure: str, values: Sequence[float]) -> dict[str, Any]:
-    values = np.asarray(values, float)
-    mean, deviation = values.mean(), values.std(ddof=1)
-    return {"measure": measure, "ours": mean, "low": mean - deviation, "high": mean + deviation}
+    return {"measure": measure, **picking.spread(values)}
 
 
 def _printed(inputs: Inputs, of: str, mean: str, deviation: str) -> dict[str, Any]:

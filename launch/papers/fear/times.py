@@ -54,9 +54,8 @@ def _correlation(methods: Methods, name: str, seed: int) -> dict[str, Any]:
 def _kept(methods: Methods, seed: int) -> dict[str, Any]:
     seconds, truth = -methods.scores[TIME].to_numpy(float), methods.truth.to_numpy(float)
     ours = kept(seconds, truth)
-    rng = np.random.default_rng(seed)
-    draws = rng.integers(0, len(truth), (_RESAMPLES, len(truth))) if len(truth) else ()
-    low, high = bootstrap.interval([np.array([kept(seconds[drawn], truth[drawn]) for drawn in draws])])
+    draws = bootstrap.draws(len(truth), _RESAMPLES, seed)
+    low, high = bootstrap.interval([np.array([kept(seconds[of], truth[of]) for of in block]) for block in draws])
     size = max(1, rows.top_count(len(truth), BEST))
     return _row(methods, TIME, f"share of the best {BEST} % within {RATIO:g} times the fastest", size, ours, low, high)
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launch.flags.reproduction import EMBEDDED_DATASET, EMBEDDED_NETWORK, Reproduction
+from launch.flags.reproduction import EMBEDDED_DATASET, EMBEDDED_IMAGES, EMBEDDED_NETWORK, Reproduction
 from launch.flags.scoring import Scoring
 from launch.flags.trained import STAGE_1, Trained
 from launch.jobs.after import AfterJob
@@ -61,9 +61,7 @@ SMALL = Setting(
     stages={"epochs": 30, "train_batch_size": 32, "fear_batch_size": 32, "fear_epochs": 2, "fear_cells": 1},
     network={"depth": 1},
 )
-DIGITS = dataclasses.replace(
-    SMALL, epochs=(1, 2, 4), searched=(4, 32), flags={"crop": 0, "flip": False}, network=EMBEDDED_NETWORK
-)
+DIGITS = dataclasses.replace(SMALL, epochs=(1, 2, 4), searched=(4, 32), flags=EMBEDDED_IMAGES, network=EMBEDDED_NETWORK)
 
 
 def setting(request: Reproduction, dataset: str) -> Setting:

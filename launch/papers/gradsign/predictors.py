@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from launch.flags.predictors import GCN
 from launch.jobs import prediction
-from launch.jobs.prediction import GCN, Known
+from launch.jobs.knowledge import Known
+from launch.papers import picking
 from launch.papers.base import Inputs, Made
-from launch.papers.ranking import draw_pairs, pair_legend
+from launch.papers.ranking import beside_the_paper
+from tfnas.evidence import statistics
 from tfnas.predictor.settings import PAPER
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
-
     from tfnas.predictor.settings import Settings
 
 # Networks learned from: 1, 5 and 10 % of the half of NAS-Bench-201 that is not held out (Ning et al. 2020).
@@ -52,8 +52,7 @@ def kendall(inputs: Inputs, *, settings: Settings = PAPER) -> Made:
             for repeat in range(inputs.repeats):
                 found = prediction.baseline("mlp", known, codes, number, repeat, inputs.seed)
                 taus.setdefault(("mlp", number), []).append(_tau(known, found, half, repeat, inputs.seed))
-            for start in range(0, inputs.repeats, prediction.TOGETHER):
-                part = range(inputs.repeats)[start : start + prediction.TOGETHER]
+            for part in prediction.together(range(inputs.repeats)):
                 found = prediction.train(settings, known, number, part, inputs.seed, None).predict_graphs(graphs)
                 for place, repeat in enumerate(part):
                     tau = _tau(known, found[:, place], half, repeat, inputs.seed)
@@ -61,36 +60,19 @@ def kendall(inputs: Inputs, *, settings: Settings = PAPER) -> Made:
     rows = []
     for (name, number), values in taus.items():
         paper = inputs.experiment.expected.get(_PRINTED.get((name, number), ""), math.nan)
-        mean, deviation = float(np.mean(values)), float(np.std(values))
-        limits = {"low": mean - deviation, "high": mean + deviation}
-        row = {"method": f"{name}, N = {number}", "measure": "kendall", "n": size - half, "ours": mean}
-        rows.append(row | limits | {"paper": paper})
+        about = {"method": f"{name}, N = {number}", "measure": "kendall", "n": size - half}
+        rows.append(about | picking.spread(values) | {"paper": paper})
     table = pd.DataFrame(rows)
     elsewhere = ", ".join(f"{inputs.experiment.expected[key]:.4f} ({what})" for key, what in _ELSEWHERE.items())
     notes = (
         f"mean over {inputs.repeats} draws and {', '.join(inputs.datasets)}",
         f"the paper has besides {elsewhere}: of these only GradSign is here, see gs_tableA_2",
     )
-    return Made(table, _figure(table), notes)
+    figure = beside_the_paper(table.assign(dataset=", ".join(inputs.datasets), init=""), "Kendall's tau")
+    return Made(table, figure, notes)
 
 
 def _tau(known: Known, predicted: np.ndarray, half: int, repeat: int, seed: int) -> float:
     """Of the half at the end of the permutation that the networks learned from stand at the beginning of."""
-    from scipy import stats
-
     held = prediction.draw(known, len(predicted), repeat, seed)[half:]
-    return float(stats.kendalltau(predicted[held], known.accuracies[held]).statistic)
-
-
-def _figure(table: pd.DataFrame) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.6, 0.36 * len(table) + 1.6), layout="constrained")
-    axes = figure.subplots()
-    places = draw_pairs(axes, table)
-    axes.hlines(places, table["low"], table["high"], color="black", linewidth=1)
-    axes.set_yticks(range(len(table)), table["method"], fontsize=8)
-    axes.invert_yaxis()
-    axes.set_xlabel("Kendall's tau", fontsize=9)
-    pair_legend(figure, [axes])
-    return figure
+    return statistics.kendall(predicted[held], known.accuracies[held])

@@ -6,11 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from launch.papers.base import Inputs, Made
+from launch.papers import picking
+from launch.papers.base import HINT, Inputs, Made
 from launch.papers.ranking import beside_the_paper, expected
 from tfnas import seeds
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 RUNS = 500
@@ -38,7 +40,7 @@ def selection(inputs: Inputs, *, runs: int = RUNS) -> Made:
 
     experiment, proxies = inputs.experiment, inputs.experiment.jobs.proxies
     truth = inputs.truth[list(inputs.datasets)]
-    evidence.check_settings(inputs.records)
+    evidence.check_settings(inputs.records, hint=HINT)
     scores = evidence.average(inputs.records).pivot(index="arch", columns="proxy", values="score").reindex(truth.index)
     size = len(truth)
     methods = [(name, DRAWN) for name in (*proxies, "random", "optimal")]
@@ -48,13 +50,12 @@ def selection(inputs: Inputs, *, runs: int = RUNS) -> Made:
         drawn = min(wanted, max(1, size // 4))
         # The same draws for every method of one N: differences between methods are not those of their luck.
         rng = np.random.default_rng(seeds.derive_seed(inputs.seed, experiment.id, "draws", drawn))
-        draws = np.array([rng.choice(size, drawn, replace=False) for _ in range(runs)])
+        draws = picking.draws(size, drawn, runs, rng)
         for dataset in truth:
             accuracy = truth[dataset].to_numpy(float)
             found = accuracy[_taken(draws, method, accuracy, scores)]
             paper = expected(experiment, method if method == "random" else f"{method}_{wanted}", dataset, "test")
             paper = paper if isinstance(paper, Mapping) else {"mean": math.nan, "std": math.nan}
-            mean, deviation = found.mean(), found.std(ddof=1)
             rows.append(
                 {
                     "dataset": dataset,
@@ -63,9 +64,7 @@ def selection(inputs: Inputs, *, runs: int = RUNS) -> Made:
                     "measure": f"test accuracy, best of {1 if method == 'random' else drawn}, {runs} runs",
                     "n": size,
                     "left_out": int(scores[method].isna().sum()) if method in scores else 0,
-                    "ours": mean,
-                    "low": mean - deviation,
-                    "high": mean + deviation,
+                    **picking.spread(found),
                     "paper": paper["mean"],
                     "paper_std": paper["std"],
                 }
@@ -75,11 +74,8 @@ def selection(inputs: Inputs, *, runs: int = RUNS) -> Made:
     return Made(table, beside_the_paper(table, "test accuracy (%)", left=left))
 
 
-def _taken(draws: object, method: str, accuracy: object, scores: pd.DataFrame) -> object:
+def _taken(draws: np.ndarray, method: str, accuracy: np.ndarray, scores: pd.DataFrame) -> np.ndarray:
     """Which network each run takes: indices [runs]."""
-    import numpy as np
-
-    if method == "random":
-        return draws[:, 0]
-    by = accuracy if method == "optimal" else scores[method].to_numpy(float)
-    return draws[np.arange(len(draws)), np.where(np.isnan(by), -np.inf, by)[draws].argmax(1)]
+    return (
+        draws[:, 0] if method == "random" else picking.best(accuracy if method == "optimal" else scores[method], draws)
+    )

@@ -10,7 +10,7 @@ import numpy as np
 
 from launch.jobs.after import name_after
 from launch.papers import after
-from launch.papers.base import Inputs, Made
+from launch.papers.base import HINT, Inputs, Made
 from launch.papers.ranking import beside_the_paper, expected, measured
 from tfnas import seeds
 from tfnas.errors import InputError
@@ -82,12 +82,13 @@ def fig3(inputs: Inputs) -> Made:
     from tfnas import evidence
 
     rows = []
+    recorded = after.ordered(inputs.records)
     for dataset in inputs.datasets:
-        records = inputs.records[inputs.records["dataset"] == dataset]
+        records = recorded[recorded["dataset"] == dataset]
         for name in UNTRAINED:
             found = []
             for mode, mine in records[records["proxy"] == name].groupby("bn", sort=True):
-                evidence.check_settings(mine, hint=after.HINT)
+                evidence.check_settings(mine, hint=HINT)
                 (one,) = evidence.correlate(mine, inputs.truth[dataset], seed=inputs.seed).to_dict("records")
                 about = {"benchmark": inputs.space.name, "dataset": dataset, "method": f"{name}, BN {mode}"}
                 found.append(about | measured(one, "kendall") | {"paper": math.nan})

@@ -16,11 +16,12 @@ import numpy as np
 
 from launch.flags.architectures import sample_architectures
 from launch.jobs.after import name_after
-from launch.papers import after
+from launch.papers import after, picking
 from launch.papers.base import Inputs, Made
 from launch.papers.lga import benchmarks
 from launch.papers.ranking import beside_the_paper
 from tfnas import seeds
+from tfnas.evidence import bootstrap
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,13 +67,10 @@ def evolve(space: Space, scores: Mapping[str, float], limit: int, seed: int) -> 
     return visited, []
 
 
-def best_of(
-    scores: pd.Series, accuracy: pd.Series, count: int, *, runs: int = RUNS, seed: int = 0
-) -> tuple[float, float]:
-    """Mean and deviation over runs of the accuracy of the highest score among `count` random networks.
+def best_of(scores: pd.Series, accuracy: pd.Series, count: int, *, runs: int = RUNS, seed: int = 0) -> dict[str, float]:
+    """`picking.spread` over runs of the accuracy of the highest score among `count` random networks.
 
-    One without a score is never chosen over one with. Where there are no more than `count` there is one run, of all,
-    and no deviation.
+    Where there are no more than `count` there is one run, of all, and no deviation.
 
     Args:
         scores: of networks.
@@ -81,13 +79,11 @@ def best_of(
         runs: number of independent draws.
         seed: of the draws.
     """
-    by, found = np.nan_to_num(scores.to_numpy(float), nan=-np.inf), accuracy.to_numpy(float)
-    if len(by) <= count:
-        return float(found[by.argmax()]), math.nan
-    rng = np.random.default_rng(seeds.derive_seed(seed, "draws", count))
-    draws = np.stack([rng.choice(len(by), count, replace=False) for _ in range(runs)])
-    chosen = found[draws[np.arange(runs), by[draws].argmax(1)]]
-    return float(chosen.mean()), float(chosen.std(ddof=1))
+    drawn = np.arange(len(scores))[None]
+    if len(scores) > count:
+        rng = np.random.default_rng(seeds.derive_seed(seed, "draws", count))
+        drawn = picking.draws(len(scores), count, runs, rng)
+    return picking.spread(accuracy.to_numpy(float)[picking.best(scores, drawn)])
 
 
 def wanted(inputs: Inputs, dataset: str) -> list[str]:
@@ -138,9 +134,8 @@ def table2(inputs: Inputs, *, runs: int = RUNS) -> Made:
         ways += [("naswot", "naswot", pool)] * ("naswot" in scores)
         for method, name, archs in ways:
             count = len(archs) if method.startswith("rea") else min(DRAWN, len(archs))
-            mean, deviation = best_of(scores.loc[archs, name], accuracy[archs], count, runs=runs, seed=inputs.seed)
-            bounds = {"low": mean - deviation, "high": mean + deviation}
-            rows.append(_row(inputs, dataset, method, ACCURACY, mean, n=count) | bounds)
+            found = best_of(scores.loc[archs, name], accuracy[archs], count, runs=runs, seed=inputs.seed)
+            rows.append(_row(inputs, dataset, method, ACCURACY, n=count) | found)
             rows.append(_row(inputs, dataset, method, COST, count * seconds[name].reindex(archs).mean(), n=count))
         rows.append(_row(inputs, dataset, "random", ACCURACY, accuracy[pool].mean(), n=len(pool)))
         rows.append(_row(inputs, dataset, "optimal", ACCURACY, accuracy[pool].max(), n=len(pool)))
@@ -200,7 +195,7 @@ def table_a3(inputs: Inputs) -> Made:
     rows = []
     for name in (*benchmarks.UNTRAINED, name_after("lga", 3 if 3 in trained else max(trained))):
         if name in scores:
-            ours, _ = best_of(scores[name], accuracy, len(accuracy))
+            ours = best_of(scores[name], accuracy, len(accuracy))["ours"]
             low, high = _bootstrap(scores[name], accuracy, inputs.seed)
             paper = benchmarks.printed(inputs, dataset, printed.get(name, ""))
             rows.append({"method": name, "ours": ours, "low": low, "high": high, "paper": paper})
@@ -213,8 +208,5 @@ def table_a3(inputs: Inputs) -> Made:
 
 
 def _bootstrap(scores: pd.Series, accuracy: pd.Series, seed: int) -> tuple[float, float]:
-    by, found = np.nan_to_num(scores.to_numpy(float), nan=-np.inf), accuracy.to_numpy(float)
-    rng = np.random.default_rng(seeds.derive_seed(seed, "bootstrap"))
-    draws = rng.integers(len(by), size=(1000, len(by)))
-    low, high = np.quantile(found[draws[np.arange(1000), by[draws].argmax(1)]], [0.025, 0.975])
-    return float(low), float(high)
+    found = accuracy.to_numpy(float)
+    return bootstrap.interval([found[picking.best(scores, drawn)] for drawn in bootstrap.draws(len(found), 1000, seed)])

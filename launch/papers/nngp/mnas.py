@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from launch.papers.base import Inputs, Made
+from launch.papers.base import HINT, Inputs, Made
 from launch.papers.nngp import figures, metrics, pool
 from launch.papers.nngp.metrics import Context, Metric
 from tfnas import evidence, seeds
@@ -158,7 +158,7 @@ def read(inputs: Inputs) -> Networks:
 def _values(records: pd.DataFrame, name: str, archs: Sequence[str]) -> np.ndarray:
     """Scores of one name in the order of the architectures, averaged over seeds and repeats."""
     mine = records[records["proxy"] == name]
-    evidence.check_settings(mine, hint="Give a folder for each {column} to --scores")
+    evidence.check_settings(mine, hint=HINT)
     return evidence.average(mine).set_index("arch")["score"].reindex(archs).to_numpy(float)
 
 

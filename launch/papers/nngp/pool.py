@@ -112,7 +112,7 @@ def from_records(records: pd.DataFrame) -> Scores:
     rest = {text: json.dumps(of | {"bn_momentum": None}, sort_keys=True) for text, of in options.items()}
     # Ablations of BN carry the name of what they ablate.
     found = found.assign(proxy=found["proxy"] + "@" + momenta.map(str), options=found["options"].map(rest))
-    evidence.check_settings(found, hint="Give a folder for each {column} to --scores")
+    evidence.check_settings(found, hint=base.HINT)
     frame = _wide(found) * 100
     frame.columns = pd.MultiIndex.from_tuples([_key(name) for name in frame.columns], names=InferenceKey._fields)
     sizes = _wide(records[records["proxy"].isin(evidence.BASELINES)]).reindex(frame.index)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -19,10 +20,11 @@ from tfnas.progress import Progress
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from launch.jobs.prediction import Known
+    from launch.jobs.knowledge import Known
     from tfnas.predictor.settings import Settings
 
 RANDOM, EVOLUTION, ONE, TWO = "random search", "regularised evolution", "predictor, one stage", "predictor, two stages"
+KINDS = ("val", "test")
 # Networks trained in all, and those at which the figure is told in numbers.
 MOST, BUDGETS = 5000, (200, 272, 500, 1000, 2000, 5000)
 # Numbers that the paper prints: method, budget -> name in the facts.
@@ -47,36 +49,30 @@ def search_efficiency(inputs: Inputs, *, settings: Settings = PAPER, most: int =
     count = len(known.archs)
     most, number = min(most, count), tables.n_train(count)
     threshold, notes = tables.cut_of(known.accuracies)
+    table = evolution.Table(
+        inputs.space, known.archs, inputs.truth["hash"].tolist() if "hash" in inputs.truth else None
+    )
     found: dict[str, list[np.ndarray]] = {}
-    for part, seen in _groups(known, values, inputs):
-        for name, rows in _searched(inputs, seen, part, most, number, threshold, settings):
+    for part in prediction.together(range(inputs.repeats)):
+        drawn = known.accuracies if values is None else tables.draw_runs(values, inputs.seed, part[0])
+        seen = dataclasses.replace(known, accuracies=drawn)
+        orders = itertools.chain(
+            _searched(table, drawn, part, most, inputs.seed),
+            _predicted(settings, seen, part, most, number, threshold, inputs.seed),
+        )
+        for name, rows in orders:
             found.setdefault(name, []).append(_best(seen, rows))
     # [repeats, networks trained, validation and test] of each, in percent; searches by predictors begin behind N.
     lines = {name: np.stack(curves) for name, curves in found.items()}
-    rows, expected = [], inputs.experiment.expected
-    budgets = sorted({most, *(budget for budget in (number + 20, *BUDGETS) if number < budget <= most)})
-    for name, curves in lines.items():
-        start = most - curves.shape[1]
-        for budget in budgets:
-            printed = expected.get(_PRINTED.get((name, budget), ""), {})
-            for place, kind in enumerate(("val", "test")):
-                at = curves[:, budget - start - 1, place]
-                new = tables.row(name, f"{kind} of {budget}", at, count, printed.get(kind, math.nan))
-                rows.append(new | {"paper_std": printed.get("std", math.nan) if kind == "test" else math.nan})
     best = _oracle(inputs, known, values)
-    for kind, line in zip(("val", "test"), best.T, strict=True):
+    rows = _at_budgets(inputs, lines, most, number, count)
+    for kind, line in zip(KINDS, best.T, strict=True):
         rows.append(tables.row("oracle", f"{kind} of all", line, count))
-    for place, kind in enumerate(("val", "test")):
-        wanted = lines[EVOLUTION][:, -1, place].mean()
-        for name in (ONE, TWO):
-            reached = first_reached(lines[name][..., place].mean(axis=0), float(wanted))
-            speedup = most / (number + reached) if reached else math.nan
-            paper = expected[f"speedup_{kind}"] if name == TWO else math.nan
-            rows.append(
-                tables.row(name, f"times fewer networks, {kind} of {most} of evolution", [speedup], count, paper)
-            )
+    rows += _speedups(inputs, lines, most, number, count)
     if values is None:
         notes += ("one column validates and is reported, so that validating more can never hurt, unlike in the paper",)
+    elif inputs.repeats > 1:
+        notes += (f"{prediction.TOGETHER} repeats, whose predictors train side by side, validate by the same runs",)
     if 2 * count < inputs.space.size:
         notes += (
             f"the table has {count:,} of {inputs.space.size:,} networks: evolution mutates a child on until it is one "
@@ -86,55 +82,68 @@ def search_efficiency(inputs: Inputs, *, settings: Settings = PAPER, most: int =
     return Made(pd.DataFrame(rows), _figure(lines, best.mean(axis=0), number, most), notes)
 
 
+def _at_budgets(
+    inputs: Inputs, lines: dict[str, np.ndarray], most: int, number: int, count: int
+) -> list[dict[str, object]]:
+    """Rows of each search at some numbers of networks trained, as far as it has begun."""
+    found = []
+    budgets = sorted({most, *(budget for budget in (number + 20, *BUDGETS) if number < budget <= most)})
+    for name, curves in lines.items():
+        start = most - curves.shape[1]
+        for budget in budgets:
+            printed = inputs.experiment.expected.get(_PRINTED.get((name, budget), ""), {})
+            for place, kind in enumerate(KINDS):
+                at = curves[:, budget - start - 1, place]
+                new = tables.row(name, f"{kind} of {budget}", at, count, printed.get(kind, math.nan))
+                found.append(new | {"paper_std": printed.get("std", math.nan) if kind == "test" else math.nan})
+    return found
+
+
+def _speedups(
+    inputs: Inputs, lines: dict[str, np.ndarray], most: int, number: int, count: int
+) -> list[dict[str, object]]:
+    """Rows of how many times fewer networks predictors need for what evolution has in the end."""
+    found = []
+    for place, kind in enumerate(KINDS):
+        wanted = lines[EVOLUTION][:, -1, place].mean()
+        measure = f"times fewer networks, {kind} of {most} of evolution"
+        for name in (ONE, TWO):
+            reached = first_reached(lines[name][..., place].mean(axis=0), float(wanted))
+            speedup = most / (number + reached) if reached else math.nan
+            paper = inputs.experiment.expected[f"speedup_{kind}"] if name == TWO else math.nan
+            found.append(tables.row(name, measure, [speedup], count, paper))
+    return found
+
+
 def first_reached(curve: np.ndarray, wanted: float) -> int:
     """How many entries of a curve it takes to reach a value; 0 where it never does."""
     there = np.flatnonzero(curve >= wanted)
     return int(there[0]) + 1 if len(there) else 0
 
 
-def _groups(known: Known, values: np.ndarray | None, inputs: Inputs) -> Iterator[tuple[range, Known]]:
-    """Repeats that train together, and what they see."""
-    for start in range(0, inputs.repeats, prediction.TOGETHER):
-        part = range(inputs.repeats)[start : start + prediction.TOGETHER]
-        drawn = known.accuracies if values is None else tables.draw_runs(values, inputs.seed, start)
-        yield part, dataclasses.replace(known, accuracies=drawn)
-
-
 def _searched(
-    inputs: Inputs,
-    known: Known,
-    repeats: Sequence[int],
-    most: int,
-    number: int,
-    threshold: float,
-    settings: Settings,
+    table: evolution.Table, accuracies: np.ndarray, repeats: Sequence[int], most: int, seed: int
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """(search, rows in the order in which it trains them) of some repeats."""
-    count, seed = len(known.archs), inputs.seed
-    table = _table(inputs)
+    """(search, rows in the order in which it trains them) of searches without a predictor, in some repeats."""
     population = min(evolution.POPULATION, max(2, most // 4))
     with Progress("searches", 2 * len(repeats)) as bar:
         for repeat in repeats:
             rng = np.random.default_rng(seeds.derive_seed(seed, RANDOM, repeat))
-            yield RANDOM, evolution.random_search(count, most, rng)
+            yield RANDOM, evolution.random_search(len(accuracies), most, rng)
             bar.advance()
             rng = np.random.default_rng(seeds.derive_seed(seed, EVOLUTION, repeat))
-            yield EVOLUTION, evolution.regularised(table, known.accuracies, most, rng, population=population)
+            yield EVOLUTION, evolution.regularised(table, accuracies, most, rng, population=population)
             bar.advance()
+
+
+def _predicted(
+    settings: Settings, known: Known, repeats: Sequence[int], most: int, number: int, threshold: float, seed: int
+) -> Iterator[tuple[str, np.ndarray]]:
+    """The same of searches by predictors, without the networks that they learn from."""
     for name, cut in ((ONE, None), (TWO, threshold)):
         predicted = prediction.train(settings, known, number, repeats, seed, cut).predict_graphs(known.graphs)
-        for place in range(len(repeats)):
-            yield name, np.argsort(-predicted[:, place], kind="stable")[: most - number]
-
-
-def _table(inputs: Inputs) -> evolution.Table:
-    """Networks by their keys, made once for an experiment."""
-    found = inputs.__dict__.get("_table")
-    if found is None:
-        keys = inputs.truth["hash"].tolist() if "hash" in inputs.truth else None
-        found = evolution.Table(inputs.space, inputs.truth.index.tolist(), keys)
-        inputs.__dict__["_table"] = found
-    return found
+        for column in predicted.T:
+            yield name, np.argsort(-column, kind="stable")[: most - number]
 
 
 def _best(known: Known, rows: np.ndarray) -> np.ndarray:

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from launch.jobs import prediction
-from launch.jobs.prediction import Known
+from launch.jobs.knowledge import Known
 from launch.papers.base import Inputs, Made
 from launch.papers.predictor import tables
-from launch.papers.ranking import draw_pairs, pair_legend
 from tfnas.predictor.settings import PAPER
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
     from tfnas.predictor.model import Predictor
@@ -52,7 +50,7 @@ def mse(inputs: Inputs, *, settings: Settings = PAPER) -> Made:
         paper, above = float(inputs.experiment.expected[name]), int((known.accuracies > threshold).sum())
         rows.append(tables.row(name, "mean squared error above the threshold", errors, above, paper))
     table = pd.DataFrame(rows)
-    return Made(table, _errors(table), notes)
+    return Made(table, tables.bars(table, "mean squared error (percentage points squared)"), notes)
 
 
 def kept(inputs: Inputs, *, settings: Settings = PAPER) -> Made:
@@ -90,10 +88,10 @@ def sizes(inputs: Inputs, *, settings: Settings = PAPER, ns: Sequence[int] = SIZ
     budgets = [largest + k for k in (10, 50, 100, 200) if largest + k <= count]
     for n in (n for n in ns if 3 * n <= 2 * count):
         picks = []
-        for start in range(0, repeats, prediction.TOGETHER):
-            part = range(repeats)[start : start + prediction.TOGETHER]
+        for part in prediction.together(range(repeats)):
             predicted = prediction.train(settings, known, n, part, inputs.seed, threshold).predict_graphs(known.graphs)
-            picks += [prediction.judged(known, predicted[:, i], [], budgets[-1] - n)["picks"] for i in range(len(part))]
+            tops = np.argsort(-predicted, axis=0, kind="stable")[: budgets[-1] - n]
+            picks += [prediction.best_so_far(known.accuracies, top) for top in tops.T]
         lines[f"N = {n}"] = 100 * known.accuracies[np.array(picks)]
         for budget in budgets:
             values = lines[f"N = {n}"][:, budget - n - 1]
@@ -108,19 +106,6 @@ def _trained(
     number = tables.n_train(len(known.archs))
     found = prediction.train(settings, known, number, range(repeats), seed, threshold)
     return found, tables.learned(known, number, repeats, seed)
-
-
-def _errors(table: pd.DataFrame) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.0, 3.6), layout="constrained")
-    axes = figure.subplots()
-    places = draw_pairs(axes, table, upright=True)
-    axes.vlines(places, table["low"], table["high"], color="black", linewidth=1)
-    axes.set_xticks(range(len(table)), table["method"], fontsize=8)
-    axes.set_ylabel("mean squared error (percentage points squared)", fontsize=8)
-    pair_legend(figure, [axes])
-    return figure
 
 
 def _histograms(accuracies: np.ndarray, passed: np.ndarray, threshold: float) -> Figure:

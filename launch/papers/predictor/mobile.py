@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from launch.jobs.prediction import Known
+    from launch.jobs.knowledge import Known
     from tfnas.predictor.settings import Settings
 
-N_TRAIN, RANDOM, BEHIND = 119, 256, 6
-# Networks of figure 9 that are trained to test predictions, and share of a table that is random search's at most.
-TESTED, _SHARE = 10, 0.5
+N_TRAIN, BEHIND = 119, 6
+# Networks of figure 9 that are trained to test predictions.
+TESTED = 10
 
 
 def front(inputs: Inputs, *, settings: Settings = CHAIN) -> Made:
@@ -147,8 +147,7 @@ def evenly_spaced(predicted: np.ndarray, count: int) -> np.ndarray:
 def _trained(settings: Settings, known: Known, number: int, repeats: int, seed: int) -> np.ndarray:
     """Predictions of all networks by the predictors of all repeats: [N, repeats]."""
     found = []
-    for start in range(0, repeats, prediction.TOGETHER):
-        part = range(repeats)[start : start + prediction.TOGETHER]
+    for part in prediction.together(range(repeats)):
         found.append(prediction.train(settings, known, number, part, seed, None).predict_graphs(known.graphs))
     return np.concatenate(found, axis=1)
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from launch.papers.base import Inputs, Made
 from launch.papers.predictor import tables
-from launch.papers.ranking import draw_pairs, pair_legend
 from tfnas import seeds
+from tfnas.evidence import statistics
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -37,8 +35,8 @@ def scatter(inputs: Inputs) -> Made:
         tables.row("oracle_val", "accuracy", [validated[first]], count, expected["oracle_val"]),
         tables.row("oracle_test", "accuracy", [tests[first]], count, expected["oracle_test"]),
         tables.row("test_optimum", "accuracy", [tests.max()], count, expected["test_optimum"]),
-        tables.row("all", "kendall", [_tau(validated, tests)], count),
-        tables.row(f"best {len(best)}", "kendall", [_tau(validated[best], tests[best])], len(best)),
+        tables.row("all", "kendall", [statistics.kendall(validated, tests)], count),
+        tables.row(f"best {len(best)}", "kendall", [statistics.kendall(validated[best], tests[best])], len(best)),
     ]
     note = "validated by one run of each network, drawn by the seed; test accuracies are the table's"
     shown = tables.looked_at(count, _POINTS, inputs.seed)
@@ -63,7 +61,7 @@ def repeated(inputs: Inputs) -> Made:
         if values.shape[1] > 1
         else ("a single run of each network: nothing is left to chance",)
     )
-    return Made(table, _pairs(table), notes)
+    return Made(table, tables.bars(table, "accuracy (%)", margin=1), notes)
 
 
 def oracle(values: np.ndarray, tests: np.ndarray, seed: int, repeat: int) -> tuple[float, float]:
@@ -79,14 +77,6 @@ def oracle(values: np.ndarray, tests: np.ndarray, seed: int, repeat: int) -> tup
     rng = np.random.default_rng(seeds.derive_seed(seed, "oracle", repeat))
     first = rng.choice(np.flatnonzero(validated == validated.max()))
     return 100 * float(validated[first]), float(tests[first])
-
-
-def _tau(first: np.ndarray, second: np.ndarray) -> float:
-    from scipy import stats
-
-    if len(np.unique(first)) < 2 or len(np.unique(second)) < 2:
-        return math.nan
-    return float(stats.kendalltau(first, second).statistic)
 
 
 def _scatters(validated: np.ndarray, tests: np.ndarray, shown: np.ndarray, best: np.ndarray, first: int) -> Figure:
@@ -108,18 +98,3 @@ def _points(axes: Axes, validated: np.ndarray, tests: np.ndarray, title: str) ->
     axes.set_title(title, fontsize=9)
     axes.set_xlabel("validation accuracy of one run (%)", fontsize=8)
     axes.tick_params(labelsize=7)
-
-
-def _pairs(table: pd.DataFrame) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.4, 3.6), layout="constrained")
-    axes = figure.subplots()
-    places = draw_pairs(axes, table, upright=True)
-    axes.vlines(places, table["low"], table["high"], color="black", linewidth=1)
-    axes.set_xticks(range(len(table)), table["method"], fontsize=8)
-    least = float(np.nanmin(table[["ours", "paper", "low"]].to_numpy(float)))
-    axes.set_ylim(bottom=least - 1)
-    axes.set_ylabel("accuracy (%)", fontsize=8)
-    pair_legend(figure, [axes])
-    return figure

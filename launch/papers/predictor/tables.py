@@ -5,14 +5,21 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from launch.jobs import prediction
-from launch.jobs.prediction import Known
+from launch.jobs.knowledge import Known
+from launch.papers import picking
 from launch.papers.base import Inputs
+from launch.papers.ranking import draw_pairs, pair_legend
 from tfnas import seeds
 from tfnas.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 N_TRAIN, THRESHOLD = 172, 91.0
 # Single runs: those of NAS-Bench-101 on the images that validate, those of the embedded table on its test images.
@@ -99,10 +106,26 @@ def row(
     method: str, measure: str, values: Sequence[float] | np.ndarray, n: int, paper: float = math.nan
 ) -> dict[str, object]:
     """A row of results: the mean over repeats, one deviation down and up."""
-    mean, deviation = float(np.mean(values)), float(np.std(values))
-    limits = (
-        {"low": mean - deviation, "high": mean + deviation}
-        if np.size(values) > 1
-        else {"low": math.nan, "high": math.nan}
-    )
-    return {"method": method, "measure": measure, "n": n, "ours": mean, **limits, "paper": paper}
+    return {"method": method, "measure": measure, "n": n, **picking.spread(values, ddof=0), "paper": paper}
+
+
+def bars(table: pd.DataFrame, label: str, *, margin: float | None = None) -> Figure:
+    """Ours with their deviations beside the paper's, a bar for each method.
+
+    Args:
+        table: of `row`.
+        label: of the vertical axis.
+        margin: the axis starts so far below the least value; None for 0.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.0, 3.6), layout="constrained")
+    axes = figure.subplots()
+    places = draw_pairs(axes, table, upright=True)
+    axes.vlines(places, table["low"], table["high"], color="black", linewidth=1)
+    axes.set_xticks(range(len(table)), table["method"], fontsize=8)
+    axes.set_ylabel(label, fontsize=8)
+    if margin is not None:
+        axes.set_ylim(bottom=float(np.nanmin(table[["ours", "paper", "low"]].to_numpy(float))) - margin)
+    pair_legend(figure, [axes])
+    return figure

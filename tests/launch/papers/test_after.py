@@ -107,6 +107,8 @@ def test_correlations_are_those_of_the_records_counted_pair_by_pair():
         known = ~np.isnan(columns[row.method])
         assert row.ours == pytest.approx(tau(columns[row.method][known], truth[known]))
         assert row.low <= row.ours <= row.high
+    mixed = dataclasses.replace(inputs, records=inputs.records.sample(frac=1, random_state=0))
+    pd.testing.assert_frame_equal(after.correlations(mixed, ["lga"], "kendall"), rows)
     figure = after.over_epochs(rows, "tau")
     assert [line.get_label() for line in figure.axes[0].get_lines()][:1] == ["lga"]
     assert figure.axes[0].get_lines()[0].get_xdata().tolist() == [0, 3, 10]

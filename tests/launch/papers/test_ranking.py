@@ -98,3 +98,11 @@ def test_records_with_another_initialisation_end_in_one_line():
     told = r"No records with initialisation xavier, .* on digits\. Received: records with torch"
     with pytest.raises(InputError, match=told):
         ranking.rank_correlations(cases.inputs_of(EXPERIMENTS["lga_fig4"], records, truth), statistic="kendall")
+
+
+def test_records_of_two_settings_are_refused_with_a_way_out():
+    archs = ["a", "b", "c"]
+    both = pd.concat([cases.frame_of({"gradsign": [1.0, 2.0, 3.0]}, archs, width=width) for width in (4, 8)])
+    inputs = cases.inputs_of(EXPERIMENTS["gs_table5_2"], both, {"digits": pd.Series([1.0, 2.0, 3.0], archs)})
+    with pytest.raises(InputError, match=r"differ in width .* Give a folder for each width to --scores"):
+        ranking.rank_correlations(inputs)

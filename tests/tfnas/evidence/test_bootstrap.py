@@ -35,7 +35,7 @@ def test_blocks_change_no_interval(monkeypatch):
 def test_every_network_is_drawn_about_as_often_as_any_other():
     """A network that is never drawn leaves an interval that is too narrow, and nothing else tells."""
     n, resamples = 12, 4000
-    drawn = np.concatenate(list(bootstrap._draws(n, resamples, 3)))
+    drawn = np.concatenate(list(bootstrap.draws(n, resamples, 3)))
     assert drawn.shape == (resamples, n)
     expected = [resamples] * n
     assert stats.chisquare(np.bincount(drawn.ravel(), minlength=n), expected).pvalue > 1e-4

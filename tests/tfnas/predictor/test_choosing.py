@@ -12,7 +12,9 @@ from tfnas.predictor import choosing, model
 from tfnas.predictor.settings import PAPER, REFERENCE
 from tfnas.predictor.training import Task
 
-SMALL = dataclasses.replace(PAPER, width=8, heads=(8,), epochs=20, learning_rate=3e-3)
+SMALL = dataclasses.replace(PAPER, width=8, heads=(8,), epochs=4, learning_rate=3e-3)
+
+pytestmark = pytest.mark.usefixtures("uncompiled")
 
 
 def test_splits():

@@ -19,8 +19,10 @@ from tfnas.predictor import choosing
 from tfnas.predictor.pareto import soft_front
 from tfnas.predictor.settings import PAPER
 
+pytestmark = pytest.mark.usefixtures("uncompiled")
+
 SPACE = spaces.get("nasbench201")
-QUICK = dataclasses.replace(PAPER, epochs=4, width=6, learning_rate=3e-3)
+QUICK = dataclasses.replace(PAPER, layers=1, heads=(), epochs=4, width=6, learning_rate=3e-3)
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +102,10 @@ def test_from_the_command_line(tmp_path, monkeypatch, name):
 
 def test_a_table_without_latencies(tmp_path, inputs, capsys):
     inputs.truth.drop(columns="latency").to_csv(tmp_path / "t.csv")
+    inputs.truth.assign(latency_ms=np.nan).to_csv(tmp_path / "empty.csv")
     flags = [f"--table={tmp_path / 't.csv'}", "--datasets=imagenet2012", "--targets=imagenet2012"]
     assert reproduce.main(["--experiment=np_fig8", f"--output={tmp_path / 'o'}", *flags]) == 2
     assert "np_fig8 needs a latency, which" in capsys.readouterr().err
+    flags[0] = f"--table={tmp_path / 'empty.csv'}"
+    assert reproduce.main(["--experiment=np_fig8", f"--output={tmp_path / 'o'}", *flags]) == 2
+    assert "no network with an accuracy and a latency. Received: latency_ms, all empty" in capsys.readouterr().err
