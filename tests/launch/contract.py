@@ -241,7 +241,7 @@ BAD_INPUT = {
         "--experiment=gs_table9_9 --output=OUT": "'gs_table9_9'",
         "--experiment=gs_table5_2 --output=OUT --scores=atlas:none": "atlas:none",
         "--experiment=gs_table5_2 --output=OUT --isomorphic": "--isomorphic is for --scores",
-        "--experiment=fear_fig7 --output=OUT": "not available yet",
+        "--experiment=gs_table5_3 --output=OUT": "not available yet",
     },
     "train": {
         "": "--output is required",
