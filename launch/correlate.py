@@ -124,6 +124,7 @@ def run(config: Config) -> None:
     )
     _tell_skipped(measured)
     run_column = closer.run_column(table, config.run_column)
+    others = _others(config, table)
     scores, note = _of_classes(config, measured, table)
     found = jobs.compare(
         scores,
@@ -136,8 +137,7 @@ def run(config: Config) -> None:
         seed=config.seed,
     )
     written = jobs.write(found, config.output)
-    others = {"others": _others(config, table), "other_target": config.against_target}
-    case = closer.Case(found, measured, table, run_column, config.bootstrap, config.seed, **others)
+    case = closer.Case(found, measured, table, run_column, config.bootstrap, config.seed, others, config.against_target)
     made, left = closer.write(case, config.cuts, config.output)
     written += [f"{name}.{kind}" for name in made for kind in ("csv", "png")]
     print(table.attrs["source"])

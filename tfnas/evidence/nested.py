@@ -42,9 +42,10 @@ def within_classes(scores: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
     Returns:
         A row for each proxy that has classes of several strings, those whose strings differ least first: proxy,
         classes and strings (those that count: finite or infinite scores under all seeds, in classes of at least two),
-        seeds; equal (share of classes whose strings agree to `ROUND_OFF` under every seed); class, string, seed (shares
-        of the variance of ranks, 0 at least; seed is NaN where there is one alone, and string then holds both); f and p
-        (of the F test that strings of a class differ by luck alone; p is the chance of an f as large).
+        left_out (strings that have scores under some of the seeds alone), seeds; equal (share of classes whose strings
+        agree to `ROUND_OFF` under every seed); class, string, seed (shares of the variance of ranks, 0 at least; seed
+        is NaN where there is one alone, and string then holds both); f and p (of the F test that strings of a class
+        differ by luck alone; p is the chance of an f as large).
     """
     import pandas as pd
 
@@ -56,13 +57,14 @@ def within_classes(scores: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
             wide = part.pivot_table(index="arch", columns=columns, values="score", aggfunc="first", sort=False)
         else:
             wide = part.drop_duplicates("arch").set_index("arch")[["score"]]
-        wide = wide.dropna()
+        scored, wide = len(wide), wide.dropna()
         members = groups.reindex(wide.index)
         several = members.map(members.value_counts()).ge(2).to_numpy()
         if members[several].nunique() >= 2:
             values = wide.to_numpy(float)[several]
-            found.append({"proxy": proxy} | _of_one(values, pd.factorize(members[several])[0]))
-    names = ["proxy", "classes", "strings", "seeds", "equal", *PARTS, "f", "p"]
+            told = {"proxy": proxy, "left_out": scored - len(wide)}
+            found.append(told | _of_one(values, pd.factorize(members[several])[0]))
+    names = ["proxy", "classes", "strings", "left_out", "seeds", "equal", *PARTS, "f", "p"]
     frame = pd.DataFrame(found, columns=names)
     return frame.sort_values(["string", "proxy"], na_position="last", ignore_index=True)
 

@@ -28,7 +28,7 @@ def scatter(inputs: Inputs) -> Made:
 
     validated = 100 * tables.draw_runs(tables.runs(inputs), inputs.seed, 0)
     tests = inputs.truth[inputs.datasets[0]].to_numpy(np.float64)
-    count, first = len(tests), int(np.argmax(validated))
+    count, first = len(tests), chosen(validated, inputs.seed, 0)
     best = np.argsort(-validated, kind="stable")[: max(20, round(BEST * count))]
     expected = inputs.experiment.expected
     rows = [
@@ -74,9 +74,14 @@ def oracle(values: np.ndarray, tests: np.ndarray, seed: int, repeat: int) -> tup
         repeat: which of them.
     """
     validated = tables.draw_runs(values, seed, repeat)
-    rng = np.random.default_rng(seeds.derive_seed(seed, "oracle", repeat))
-    first = rng.choice(np.flatnonzero(validated == validated.max()))
+    first = chosen(validated, seed, repeat)
     return 100 * float(validated[first]), float(tests[first])
+
+
+def chosen(validated: np.ndarray, seed: int, repeat: int) -> int:
+    """The row of the best by validation; of equals one by chance."""
+    rng = np.random.default_rng(seeds.derive_seed(seed, "oracle", repeat))
+    return int(rng.choice(np.flatnonzero(validated == validated.max())))
 
 
 def _scatters(validated: np.ndarray, tests: np.ndarray, shown: np.ndarray, best: np.ndarray, first: int) -> Figure:

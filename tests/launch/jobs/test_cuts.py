@@ -157,10 +157,8 @@ def test_other_scores_of_the_same_networks(case, capsys):
     assert rows["other"][0] == pytest.approx(stats.spearmanr(range(40), table["params"]).statistic, rel=1e-4)
     assert "Spearman rho against other scores" in out
     pd.DataFrame({"arch": ARCHS, "another": np.arange(40.0)}).to_csv(case / "else.csv", index=False)
-    assert launch(case, f"--against={case / 'else.csv'}") == 0
-    assert "no against (other scores of the same networks): none of these scores in else.csv" in " ".join(
-        capsys.readouterr().out.split()
-    )
+    assert launch(case, f"--against={case / 'else.csv'}", "--cuts=against") == 2
+    assert "--cuts=against cannot be made: none of these scores in else.csv" in capsys.readouterr().err
     two = pd.DataFrame({"arch": ARCHS, "proxy": "good", "score": 1.0, "flavour": ["a", "b"] * 20})
     two.to_csv(case / "two.csv", index=False)
     assert launch(case, f"--against={case / 'two.csv'}") == 2

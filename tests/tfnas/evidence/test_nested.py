@@ -78,7 +78,7 @@ def test_what_failed_and_what_is_infinite():
     values = np.array([[-np.inf, -np.inf], [-np.inf, -np.inf], [1.0, 2.0], [1.0, math.nan], [1.0, 3.0]])
     scores, groups = frame(values, [0, 0, 1, 1, 1])
     (row,) = nested.within_classes(scores, groups).to_dict("records")
-    assert (row["classes"], row["strings"], row["equal"]) == (2, 4, 0.5)
+    assert (row["classes"], row["strings"], row["left_out"], row["equal"]) == (2, 4, 1, 0.5)
     nothing = nested.within_classes(scores.assign(status="nan"), groups)
     assert nothing.empty
     assert "equal" in nothing

@@ -85,6 +85,14 @@ def test_oracle_repeats(columns):
 def test_of_equal_ones_each_is_the_oracle_at_times():
     values, tests = np.array([[0.9], [0.9], [0.8]]), np.array([91.0, 92.0, 93.0])
     assert {oracle.oracle(values, tests, 0, repeat) for repeat in range(20)} == {(90.0, 91.0), (90.0, 92.0)}
+    tied = np.where(np.arange(40) < 3, 95.0, 90.0)
+    found = {
+        oracle.scatter(
+            dataclasses.replace(inputs_of("np_fig3", {"cifar10": np.arange(40.0), "val_108_0": tied}), seed=s)
+        ).rows["ours"][1]
+        for s in range(20)
+    }
+    assert found == {0.0, 1.0, 2.0}
 
 
 def test_of_means_alone_nothing_can_be_drawn(columns):
