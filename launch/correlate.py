@@ -238,7 +238,7 @@ def _print_cuts(case: closer.Case, made: Mapping[str, pd.DataFrame], left: Seque
     if "against" in made:
         console.print(closer.against_table(made["against"]))
     for line in left:
-        console.print(line)
+        console.print(line, soft_wrap=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
