@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from launch.jobs.after import name_after
+from launch.jobs.after import name_after, parse_after
 from launch.papers import after
 from launch.papers.base import HINT, Inputs, Made
 from launch.papers.ranking import beside_the_paper, expected, measured
@@ -55,7 +55,7 @@ def others(inputs: Inputs, names: Mapping[str, str]) -> pd.DataFrame:
 
 def notes(inputs: Inputs) -> tuple[str, ...]:
     """On the networks and on what is not here."""
-    mine = inputs.records["proxy"].map(lambda name: name.partition("_after")[0] in (*UNTRAINED, "lga"))
+    mine = inputs.records["proxy"].map(lambda name: parse_after(name)[0] in (*UNTRAINED, "lga"))
     return ("rows of 0 networks are the paper's alone", *after.notes(inputs.records[mine], inputs.space))
 
 
