@@ -132,19 +132,25 @@ def _ended(config_type: type, run: Callable[[Any], int | None], doc: str, argv: 
             raise
         return _fail(f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror))
     except Exception as error:
-        if not _of_a_bucket(error):
+        if not (told := _of_the_machine(error)):
             raise
-        return _fail(f"The bucket cannot be used: {error}")
+        return _fail(f"{told}: {error}")
 
 
-def _of_a_bucket(error: Exception) -> bool:
-    """Whether it is TensorFlow's word for no permission or no network."""
+def _of_the_machine(error: Exception) -> str:
+    """What TensorFlow could not have, in words, where the error is about that; else ""."""
     if "tensorflow" not in sys.modules:
-        return False
+        return ""
     from tensorflow import errors
 
+    if isinstance(error, errors.InternalError) and "cudaSetDevice() on GPU" in str(error):
+        return (
+            "The GPU cannot be used, other processes may hold its memory. End them, or choose another with "
+            "CUDA_VISIBLE_DEVICES=N (-1: the CPU)"
+        )
+    # No permission or no network.
     kinds = errors.PermissionDeniedError, errors.UnauthenticatedError, errors.UnavailableError, errors.AbortedError
-    return isinstance(error, kinds)
+    return "The bucket cannot be used" if isinstance(error, kinds) else ""
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -235,3 +236,30 @@ def test_a_full_disk_before_the_run_is_one_line(tmp_path, capsys, monkeypatch):
     assert app.launch(Example, lambda config: None, "doc", [f"--output={tmp_path}"]) == app.USAGE_ERROR
     error = capsys.readouterr().err
     assert error == f"error: {os.strerror(errno.ENOSPC)}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("InternalError", "error: The GPU cannot be used, .*CUDA_VISIBLE_DEVICES.*: cudaSetDevice"),
+        ("UnavailableError", "error: The bucket cannot be used: cudaSetDevice"),
+    ],
+)
+def test_what_the_machine_refuses_is_one_line(tmp_path, capsys, error, told):
+    from tensorflow import errors
+
+    def refused(config):
+        raise getattr(errors, error)(None, None, "cudaSetDevice() on GPU:0 failed. Status: out of memory")
+
+    assert app.launch(Example, refused, "doc", [f"--output={tmp_path}"]) == app.USAGE_ERROR
+    assert re.fullmatch(f"{told}.*\n", capsys.readouterr().err)
+
+
+def test_other_errors_of_tensorflow_are_not_hidden(tmp_path):
+    from tensorflow import errors
+
+    def broken(config):
+        raise errors.InternalError(None, None, "No BLAS for stream")
+
+    with pytest.raises(errors.InternalError):
+        app.launch(Example, broken, "doc", [f"--output={tmp_path}"])

@@ -18,6 +18,8 @@ REPEATS = ("seed", "repeat")
 # Sizes that any proxy should beat.
 BASELINES = ("params", "flops")
 SETTINGS = tuple(column for column in records.KEY if column not in ("arch", "proxy", *REPEATS))
+# A size does not depend on them.
+_NOT_OF_A_SIZE = ("batch_size", "init", "bn", "options")
 _HINT = "Choose one with --where={column}=..."
 _NOT_A_PROXY = {*records.KEY, *records.HOST, "index"}
 
@@ -177,12 +179,14 @@ def check_settings(frame: pd.DataFrame, hint: str = _HINT) -> None:
         hint: what to do about it.
 
     Raises:
-        InputError: the scores of a proxy differ in a setting other than the seed and the repeat.
+        InputError: the scores of a proxy differ in a setting other than the seed and the repeat; those of params and
+            flops in one that sizes depend on.
     """
     for column in SETTINGS:
         if column not in frame:
             continue
-        counts = frame.groupby("proxy")[column].nunique()
+        concerned = ~frame["proxy"].isin(BASELINES) if column in _NOT_OF_A_SIZE else slice(None)
+        counts = frame[concerned].groupby("proxy")[column].nunique()
         if (counts > 1).any():
             proxy = counts.idxmax()
             values = ", ".join(sorted(frame.loc[frame["proxy"] == proxy, column].astype(str).unique())[:10])

@@ -71,6 +71,13 @@ def test_every_setting_of_a_record_keeps_scores_apart(column):
     evidence.check_settings(frame.assign(**{column: values[0]}))
 
 
+def test_sizes_of_runs_with_other_batches_go_together():
+    frame = pd.DataFrame({"arch": "a", "proxy": ["params", "flops"] * 2, "score": [3.0, 7.0] * 2})
+    evidence.check_settings(frame.assign(batch_size=[64, 64, 100, 100], init=["a", "a", "b", "b"]))
+    with pytest.raises(InputError, match="flops differ in dataset and cannot be averaged"):
+        evidence.check_settings(frame.assign(dataset=["cifar10", "cifar10", "imagenet2012", "imagenet2012"]))
+
+
 def test_architectures_with_two_accuracies(tmp_path):
     path = tmp_path / "table.csv"
     frame = pd.DataFrame({"arch": ["a", "a", "b"], "epochs": [12, 200, 200], "acc": [1.0, 2.0, 3.0]})
