@@ -83,6 +83,7 @@ class Config:
         (), "other scores of the same networks, each place by itself, to tell what their settings change"
     )
     against_target: str = app.flag("", "column of the table that --against is held against (--target by default)")
+    against_where: tuple[str, ...] = app.flag((), "take the rows of --against with these values only: column=value,...")
     thresholds: tuple[float, ...] = app.flag(
         (), "thresholds of PQETP in the unit of the target; those that the top 50, 20, 5 and 1% exceed by default"
     )
@@ -98,10 +99,11 @@ class Config:
             raise InputError(
                 "Give either --fit_combination=FILE or --combination=FILE: what is fitted is tested elsewhere"
             )
-        if self.against_target and not self.against:
-            raise InputError(f"--against_target is for --against. Received: --against_target={self.against_target}")
-        pairs("where", self.where)
-        pairs("table_where", self.table_where)
+        for name in ("against_target", "against_where"):
+            if getattr(self, name) and not self.against:
+                raise InputError(f"--{name} is for --against. Received: {getattr(self, name)}")
+        for name in ("where", "table_where", "against_where"):
+            pairs(name, getattr(self, name))
 
 
 def run(config: Config) -> None:
@@ -167,7 +169,12 @@ def _others(config: Config, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     if config.against_target and config.against_target not in numbers:
         raise unknown("column of numbers (--against_target)", config.against_target, numbers)
     last = [pathlib.PurePath(place).name for place in config.against]
-    how = {"arch_column": config.scores_arch_column, "hint": "Give a folder for each {column} to --against"}
+    hint = "Give a folder for each {column} to --against, or one of them in --against_where"
+    how = {
+        "arch_column": config.scores_arch_column,
+        "where": pairs("against_where", config.against_where),
+        "hint": hint,
+    }
     found = {
         name if last.count(name) == 1 else place: evidence.load_scores(place, **how)
         for place, name in zip(config.against, last, strict=True)

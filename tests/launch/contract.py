@@ -146,6 +146,7 @@ BAD_INPUT = {
         "--scores=a --table=b --output=OUT --where=dataset": "--where",
         "--scores=a --table=b --output=OUT --cuts=deep": "'deep'",
         "--scores=a --table=b --output=OUT --against_target=old": "--against_target is for --against",
+        "--scores=a --table=b --output=OUT --against_where=flavour=a": "--against_where is for --against",
         "--scores=a --table=b --output=OUT --thresholds=high": "high",
     },
     "mnas": {

@@ -163,6 +163,8 @@ def test_other_scores_of_the_same_networks(case, capsys):
     two.to_csv(case / "two.csv", index=False)
     assert launch(case, f"--against={case / 'two.csv'}") == 2
     assert "Received: a, b. Give a folder for each flavour to --against" in capsys.readouterr().err
+    assert launch(case, f"--against={case / 'two.csv'}", "--against_where=flavour=b", "--cuts=against") == 0
+    assert pd.read_csv(case / "out" / "against.csv")["n"].tolist() == [20]
     assert launch(case, "--cuts=against") == 2
     assert "--cuts=against cannot be made: no other scores (--against)" in capsys.readouterr().err
     assert launch(case, places, "--against_target=parms") == 2
