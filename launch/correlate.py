@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 
 from launch import app
 from launch.flags.networks import check_least, check_most
-from launch.jobs import classes, combining
+from launch.jobs import classes, combining, cut_tables
 from launch.jobs import cuts as closer
 from launch.jobs import evidence as jobs
 from launch.values import pairs
@@ -127,7 +127,8 @@ def run(config: Config) -> None:
     _tell_skipped(measured)
     run_column = closer.run_column(table, config.run_column)
     others = _others(config, table)
-    scores, note = _of_classes(config, measured, table)
+    scored = classes.Scored(measured)
+    scores, note = _of_classes(config, scored, table)
     found = jobs.compare(
         scores,
         table,
@@ -139,7 +140,7 @@ def run(config: Config) -> None:
         seed=config.seed,
     )
     written = jobs.write(found, config.output)
-    case = closer.Case(found, measured, table, run_column, config.bootstrap, config.seed, others, config.against_target)
+    case = closer.Case(found, scored, table, run_column, config.bootstrap, config.seed, others, config.against_target)
     made, left = closer.write(case, config.cuts, config.output)
     written += [f"{name}.{kind}" for name in made for kind in ("csv", "png")]
     print(table.attrs["source"])
@@ -151,13 +152,13 @@ def run(config: Config) -> None:
     print(f"written to {config.output}: {', '.join(written)}")
 
 
-def _of_classes(config: Config, scores: pd.DataFrame, table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def _of_classes(config: Config, scored: classes.Scored, table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The scores, of whole classes of isomorphic networks where that is asked for, and a line about it."""
     archs = table.index.unique().tolist()
     if config.isomorphic:
-        scores, line = classes.spread(scores, archs, classes.space_of(scores, config.table, archs))
+        scores, line = classes.spread(scored.scores, archs, classes.space_of(scored.scores, config.table, archs))
     else:
-        line = classes.more(scores, archs)
+        scores, line = scored.scores, scored.more(archs)
     return scores, [line] if line else []
 
 
@@ -237,13 +238,13 @@ def _print_cuts(case: closer.Case, made: Mapping[str, pd.DataFrame], left: Seque
     from tfnas.evidence import report
 
     console = report.console()
-    if table := closer.table(made, case.found.summary["proxy"].tolist(), case.found.baselines):
+    if table := cut_tables.by_proxy(made, case.found.summary["proxy"].tolist(), case.found.baselines):
         console.print(table)
     run = closer.of_one_run(case)
     if "seeds" in made and run == run:
         console.print(f"one training of each network ({case.run}) reaches {run:.3f}")
     if "against" in made:
-        console.print(closer.against_table(made["against"]))
+        console.print(cut_tables.against(made["against"]))
     for line in left:
         console.print(line, soft_wrap=True)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -116,20 +118,46 @@ def _sized(found: pd.DataFrame, space: Space) -> pd.DataFrame:
     return found
 
 
-def more(scores: pd.DataFrame, archs: Sequence[str]) -> str:
-    """A line where a table has networks without a score that are the same as some with one; else nothing."""
-    if "space" not in scores or len(archs) > _FEW or scores["space"].iloc[0] not in spaces.names():
-        return ""
-    scored = set(scores["arch"])
-    others = [arch for arch in archs if arch not in scored]
-    if not others:
-        return ""
-    space = spaces.get(scores["space"].iloc[0])
-    try:
-        classes = set(of(space, list(scored)))
-        count = sum(name in classes for name in of(space, others))
-    except InputError:
-        return ""
-    if not count:
-        return ""
-    return f"{count} more networks of the table are isomorphic to some with scores: --isomorphic takes them as well"
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """Scores, and which of their architectures are the same network.
+
+    Attributes:
+        scores: long frame of `evidence.load_scores`.
+    """
+
+    scores: pd.DataFrame
+
+    @property
+    def space(self) -> Space | None:
+        """That of the records; None where there is none or it is unknown."""
+        name = self.scores["space"].iloc[0] if "space" in self.scores else ""
+        return spaces.get(name) if name in spaces.names() else None
+
+    @functools.cached_property
+    def classes(self) -> pd.Series | None:
+        """Class by architecture; None where the space is unknown or has not all of the architectures."""
+        import pandas as pd
+
+        if self.space is None:
+            return None
+        archs = self.scores["arch"].unique().tolist()
+        try:
+            return pd.Series(of(self.space, archs), index=archs)
+        except InputError:
+            return None
+
+    def more(self, archs: Sequence[str]) -> str:
+        """A line where a table has networks without a score that are the same as some with one; else nothing."""
+        scored = set(self.scores["arch"])
+        others = [arch for arch in archs if arch not in scored]
+        if not others or len(archs) > _FEW or self.classes is None:
+            return ""
+        known = set(self.classes)
+        try:
+            count = sum(name in known for name in of(self.space, others))
+        except InputError:
+            return ""
+        if not count:
+            return ""
+        return f"{count} more networks of the table are isomorphic to some with scores: --isomorphic takes them as well"

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import spaces
+from launch.jobs.classes import Scored
 from launch.jobs.evidence import Evidence
 from tfnas.errors import InputError, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
-
-    from tfnas.evidence.report import Folding
 
 # What tables call a single training beside the mean of several.
 ONE_RUN = "_one_random_seed"
@@ -28,7 +25,7 @@ class Case:
 
     Attributes:
         found: scores beside the truth.
-        scores: long frame with the repeats of each network, before any was taken for isomorphic ones.
+        scored: with the repeats of each network, before any was taken for isomorphic ones.
         table: of `evidence.load_truth`.
         run: column of it with one training run each; "" where there is none.
         others: other scores of the same networks, by where they are from.
@@ -37,7 +34,7 @@ class Case:
     """
 
     found: Evidence
-    scores: pd.DataFrame
+    scored: Scored
     table: pd.DataFrame
     run: str
     resamples: int
@@ -46,23 +43,12 @@ class Case:
     other_target: str = ""
 
     @property
+    def scores(self) -> pd.DataFrame:
+        return self.scored.scores
+
+    @property
     def truth(self) -> pd.Series:
         return self.table[self.found.target].astype(float)
-
-    @functools.cached_property
-    def classes(self) -> pd.Series | None:
-        """Class of isomorphic networks by architecture; None where the space is unknown or has no such networks."""
-        import pandas as pd
-
-        from launch.jobs import classes
-
-        if "space" not in self.scores or self.scores["space"].iloc[0] not in spaces.names():
-            return None
-        archs = self.scores["arch"].unique().tolist()
-        try:
-            return pd.Series(classes.of(spaces.get(self.scores["space"].iloc[0]), archs), index=archs)
-        except InputError:
-            return None
 
     @property
     def options(self) -> dict[str, int]:
@@ -185,7 +171,7 @@ def of_one_run(case: Case) -> float:
 
 
 def _one_string(case: Case) -> str:
-    groups = case.classes
+    groups = case.scored.classes
     if groups is None:
         return "the space of the networks is unknown"
     return "" if groups.value_counts().ge(2).sum() >= 2 else "no two classes of which several strings are scored"
@@ -194,7 +180,7 @@ def _one_string(case: Case) -> str:
 def _classes(case: Case) -> pd.DataFrame:
     from tfnas.evidence import nested
 
-    return nested.within_classes(case.scores, case.classes)
+    return nested.within_classes(case.scores, case.scored.classes)
 
 
 def _draw_classes(_: Case, frame: pd.DataFrame) -> Figure:
@@ -285,60 +271,3 @@ def write(case: Case, names: Sequence[str], folder: str) -> tuple[dict[str, pd.D
         files.write_atomic(epath.Path(folder) / f"{name}.csv", content)
         plots.save(CUTS[name].draw(case, made[name]), epath.Path(folder) / f"{name}.png")
     return made, lines
-
-
-def table(made: Mapping[str, pd.DataFrame], order: Sequence[str], baselines: Sequence[str]) -> Folding | None:
-    """One table of the cuts for the terminal, all of it Spearman's rho.
-
-    Args:
-        made: of `write`.
-        order: proxies from top to bottom.
-        baselines: those that are sizes.
-    """
-    from tfnas.evidence import report
-
-    columns: list[tuple[str, Mapping[str, float], int]] = []
-    if "size" in made:
-        columns.append(("at fixed size", made["size"].set_index("proxy")["partial_spearman"], 0))
-    if "bands" in made:
-        for percent, group in made["bands"].groupby("percent", sort=False):
-            if percent < 100:
-                # Where width is short, the best say most.
-                columns.append((f"best {percent:g}%", group.set_index("proxy")["spearman"], 0 if percent <= 10 else 3))
-    if "seeds" in made:
-        rows = made["seeds"].set_index("proxy")
-        columns.append(("between seeds", rows["between_seeds"], 1))
-        columns.append(("limit by seeds", rows["limit"], 2))
-    if not columns:
-        return None
-    cells = [report.Column("proxy", list(order), is_text=True)]
-    for heading, values, rank in columns:
-        shown = [report.number(float(values.get(name, math.nan))) for name in order]
-        cells.append(report.Column(heading, shown, rank))
-    styles = ["yellow" if name in baselines else None for name in order]
-    files = ", ".join(f"{name}.csv" for name in made)
-    return report.Folding("Spearman rho, more closely", cells, styles, files)
-
-
-def against_table(rows: pd.DataFrame) -> Folding:
-    """What other scores make of the rank correlations, for the terminal.
-
-    Args:
-        rows: of the cut "against".
-    """
-    from tfnas.evidence import report
-
-    def numbers(name: str) -> list[str]:
-        return [report.number(value) for value in rows[name]]
-
-    cells = [
-        report.Column("against", rows["against"].tolist(), is_text=True),
-        report.Column("proxy", rows["proxy"].tolist(), is_text=True),
-        report.Column("rho", numbers("spearman"), 1),
-        report.Column("other", numbers("other"), 1),
-        report.Column("difference", numbers("difference")),
-        report.Column("from", numbers("difference_lo"), 2),
-        report.Column("to", numbers("difference_hi"), 2),
-        report.Column("agreement", numbers("agreement"), 3),
-    ]
-    return report.Folding("Spearman rho against other scores", cells, [None] * len(rows), "against.csv")
