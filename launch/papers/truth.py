@@ -74,10 +74,15 @@ def _accuracies(request: Reproduction, experiment: Experiment) -> Truth:
 
     path = request.truth
     datasets = request.datasets or (tuple(experiment.columns) if request.table else (EMBEDDED_DATASET,))
+    targets = request.targets or ("",) * len(datasets)
+    if len(targets) != len(datasets):
+        raise InputError(
+            f"--targets names a column for each data set, which are here {', '.join(datasets)}; --datasets chooses among "
+            f"them. Received: {', '.join(targets)}"
+        )
     table = tables.load(path)
     found, columns = {}, []
-    for place, dataset in enumerate(datasets):
-        target = request.targets[place] if request.targets else ""
+    for dataset, target in zip(datasets, targets, strict=True):
         found[dataset], column = _column(table, experiment, request, dataset, target, alone=len(datasets) == 1)
         columns.append(column)
     frame = pd.DataFrame(found).dropna()

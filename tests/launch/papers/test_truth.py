@@ -86,6 +86,13 @@ def test_several_data_sets_need_their_own_columns(tmp_path):
     assert found.frame["cifar100"].to_dict() == known["one"].to_dict()
 
 
+def test_columns_for_some_of_the_data_sets_alone_are_refused(tmp_path):
+    path = write_table(tmp_path / "table.csv")
+    for targets in (("one",), ("one", "two")):
+        with pytest.raises(InputError, match=rf"cifar10, cifar100, .*--datasets.* Received: {', '.join(targets)}$"):
+            truth.load(Reproduction(table=str(path), targets=targets), TABLE2)
+
+
 def test_networks_without_one_of_the_accuracies_are_left_out(tmp_path):
     path = write_table(tmp_path / "table.csv")
     frame = pd.read_csv(path)
