@@ -77,8 +77,8 @@ def _accuracies(request: Reproduction, experiment: Experiment) -> Truth:
     targets = request.targets or ("",) * len(datasets)
     if len(targets) != len(datasets):
         raise InputError(
-            f"--targets names a column for each data set, which are here {', '.join(datasets)}; --datasets chooses among "
-            f"them. Received: {', '.join(targets)}"
+            f"--targets names a column for each data set, which are here {', '.join(datasets)}; --datasets chooses "
+            f"among them. Received: {', '.join(targets)}"
         )
     table = tables.load(path)
     found, columns = {}, []
