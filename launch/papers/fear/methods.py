@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FEAR, TIME, SHORT = "fear", "time_to_threshold", "shortreg"
+# What makes records of them. A short training counts at its end, where its rate has fallen to 0.
+_ASKED = {FEAR: FEAR, TIME: FEAR, SHORT: f"{SHORT} --epochs=2 --after_epochs=2"}
 # Lengths and batches are what methods differ in.
 _OWN = ("epochs", "batch_size")
 
@@ -94,7 +96,7 @@ def gather(inputs: Inputs, dataset: str, *needed: str) -> Methods:
             there = ", ".join(named["proxy"].unique()) or "none"
             raise InputError(
                 f"{inputs.experiment.id} needs records of {name} on {dataset}. Received: {there}. "
-                f"Allowed: as python -m launch.score --proxies={'fear' if name == TIME else name} writes them"
+                f"Allowed: as python -m launch.score --proxies={_ASKED[name]} writes them"
             )
     _check_alike(trained)
     # In the order of their strings: of networks that tie the first counts, which is then not the order of a file.
