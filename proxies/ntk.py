@@ -72,14 +72,17 @@ def condition_number(kernel: np.ndarray) -> float:
 def lga(passes: Passes) -> float:
     """Pearson correlation of the entries of Theta with L, L_ij = 1 where labels agree and -1 elsewhere.
 
-    Mok et al., equation 6, with their norm read as Frobenius. 0 where Theta or L is constant.
+    Mok et al., equation 12, with their norm read as Frobenius. 0 where Theta or L is constant; no score where Theta is
+    not finite.
     """
     kernel = passes.ntk()
     return label_gradient_alignment(kernel, passes.labels[: len(kernel)])
 
 
 def label_gradient_alignment(kernel: np.ndarray, labels: np.ndarray) -> float:
-    """Alignment of a tangent kernel [N, N] with labels [N]."""
+    """Alignment of a tangent kernel [N, N] with labels [N]; NaN if the kernel is not finite."""
+    if not np.isfinite(kernel).all():
+        return np.nan
     same = np.where(labels[:, None] == labels[None, :], 1.0, -1.0)
     kernel, same = kernel - kernel.mean(), same - same.mean()
     scale = np.linalg.norm(kernel) * np.linalg.norm(same)

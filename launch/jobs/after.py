@@ -131,9 +131,9 @@ class AfterWorker(KeptWorker):
 
 
 def _ended(trainer: Trainer) -> dict[str, Any]:
-    """What is recorded of epochs that a training does not reach."""
+    """What is recorded of epochs that a training does not reach, with the seconds of those that it did."""
     message = f"ended after epoch {len(trainer.history)}: {trainer.history[-1].stopped}"
-    return {"score": math.nan, "status": "nan", "message": message}
+    return value(math.nan, seconds=sum(epoch.seconds for epoch in trainer.history), message=message)
 
 
 def value(score: float, *, seconds: float, message: str = "", **more: Any) -> dict[str, Any]:

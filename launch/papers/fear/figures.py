@@ -123,7 +123,7 @@ def times(parts: Sequence[Methods]) -> Figure:
 
 
 def search(rows: pd.DataFrame) -> Figure:
-    """Seconds of searches against the accuracy of what they find, with deviations over runs; the paper's beside."""
+    """Seconds of searches against the accuracy of what they find, with deviations over runs."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.0, 3.6), layout="constrained")

@@ -60,13 +60,13 @@ class Methods:
             raise InputError(f"None of {len(known)} networks has reached the threshold of FEAR on {self.dataset}")
         lost = int((~known).sum())
         told = f"{lost} of {len(known)} networks have no score of FEAR, most as they never reach the threshold, and are"
-        return dataclasses.replace(
-            self,
-            truth=self.truth[known],
-            scores=self.scores[known],
-            seconds=self.seconds[known],
-            notes=(*self.notes, f"{told} left out of all rows") if lost else self.notes,
-        )
+        notes = (*self.notes, f"{told} left out of all rows") if lost else self.notes
+        return dataclasses.replace(self.of(known), notes=notes)
+
+    def of(self, known: pd.Series) -> Methods:
+        """Of some networks alone, which are True in a mask by architecture."""
+        found = {"truth": self.truth[known], "scores": self.scores[known], "seconds": self.seconds[known]}
+        return dataclasses.replace(self, **found)
 
 
 def records_of(inputs: Inputs, dataset: str) -> pd.DataFrame:

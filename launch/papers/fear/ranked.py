@@ -48,6 +48,7 @@ def figure3(inputs: Inputs) -> Made:
     """A row for each score and number of epochs: Spearman's rho with its interval."""
     dataset, scored = inputs.datasets[0], inputs.experiment.jobs.trained
     records = _of_one_training(records_of(inputs, dataset), {*scored, SHORT, *evidence.BASELINES})
+    evidence.check_settings(records, hint=HINT)
     mine = dataclasses.replace(inputs, records=records.assign(dataset=dataset))
     rows = after.correlations(mine, (*scored, SHORT, *evidence.BASELINES), "spearman")
     printed = [f"{name}_{_MOMENTS.get(epochs)}" for name, epochs in zip(rows["proxy"], rows["epochs"], strict=True)]

@@ -31,11 +31,16 @@ def times(inputs: Inputs) -> Made:
         if len(inputs.datasets) > 1 and not (inputs.records["dataset"] == dataset).any():
             continue  # a line has said that it is not at hand
         methods = gather(inputs, dataset, TIME)
+        # A folder may have other scores of more networks, and trainings that failed.
+        timed = methods.seconds[TIME].notna()
+        methods = methods.of(timed)
         parts.append(methods)
         notes += methods.notes
         speed, truth = methods.scores[TIME].to_numpy(float), methods.truth.to_numpy(float)
         lost = int(np.isnan(speed).sum())
         notes.append(f"{dataset}: {lost} of {len(truth)} networks have not reached the threshold")
+        if other := int((~timed).sum()):
+            notes.append(f"{dataset}: {other} networks without a time are left out")
         for name in (TIME, *(name for name in evidence.BASELINES if name in methods.scores)):
             made.append(_correlation(methods, name, inputs.seed))
         made.append(_kept(methods, inputs.seed))

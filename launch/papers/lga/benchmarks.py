@@ -92,7 +92,7 @@ def fig3(inputs: Inputs) -> Made:
                 (one,) = evidence.correlate(mine, inputs.truth[dataset], seed=inputs.seed).to_dict("records")
                 about = {"benchmark": inputs.space.name, "dataset": dataset, "method": f"{name}, BN {mode}"}
                 found.append(about | measured(one, "kendall") | {"paper": math.nan})
-            most = max((row["ours"] for row in found), default=math.nan)
+            most = max((row["ours"] for row in found if not math.isnan(row["ours"])), default=math.nan)
             rows += [row | {"higher": row["ours"] == most} for row in found]
     if not rows:
         raise InputError(f"No records of {', '.join(UNTRAINED)} on {', '.join(inputs.datasets)}")
@@ -129,7 +129,8 @@ def deciles(inputs: Inputs) -> Made:
                 known = boxes[dataset, name, place] = found[~np.isnan(found)]
                 low, ours, high = np.quantile(known, [0.25, 0.5, 0.75]) if len(known) else (math.nan,) * 3
                 label = "total" if place is None else f"P{place + 1}"
-                about = {"dataset": dataset, "method": f"{name}, {label}", "measure": "kendall", "n": len(taken[0])}
+                n = int((~np.isnan(values[taken[0]])).sum())
+                about = {"dataset": dataset, "method": f"{name}, {label}", "measure": "kendall", "n": n}
                 rows.append(about | {"ours": ours, "low": low, "high": high, "paper": math.nan})
     mine = inputs.records[inputs.records["proxy"].isin(UNTRAINED)]
     return Made(pd.DataFrame(rows), _boxes(boxes), after.notes(mine, inputs.space))

@@ -22,6 +22,7 @@ from launch.papers.lga import benchmarks
 from launch.papers.ranking import beside_the_paper
 from tfnas import seeds
 from tfnas.evidence import bootstrap
+from tfnas.runs.records import FAILURES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +34,7 @@ POPULATION, DRAWN, RUNS = 10, 100, 500
 ACCURACY, COST = "test accuracy (%)", "search cost (s)"
 # The paper's columns.
 _DATASETS = ("cifar10", "cifar100", "imagenet16-120")
+_SHORT_EVOLUTION = f"evolution is left out: it starts from {POPULATION} networks, and may visit no more than were drawn"
 _NO_EVOLUTION = (
     "evolution is left out: it comes to networks without a record, or without an accuracy in the table (without "
     "--scores and with the accuracies of a whole space it trains what it comes to)"
@@ -94,7 +96,7 @@ def wanted(inputs: Inputs, dataset: str) -> list[str]:
 
 def _evolutions(inputs: Inputs, records: pd.DataFrame) -> dict[int, tuple[list[str], list[str]]]:
     """`evolve` by epochs of training."""
-    scores, limit = after.values(inputs, records), len(inputs.drawn) or inputs.experiment.paper_size
+    scores, limit = after.values(inputs, records), _limit(inputs)
     found = {}
     for epochs in after.times(records, "lga"):
         if epochs:
@@ -103,6 +105,11 @@ def _evolutions(inputs: Inputs, records: pd.DataFrame) -> dict[int, tuple[list[s
             tried = records.loc[records["proxy"] == column.name, "arch"].unique()
             found[epochs] = evolve(inputs.space, column[tried].to_dict(), limit, inputs.seed)
     return found
+
+
+def _limit(inputs: Inputs) -> int:
+    """Networks that an evolution may visit."""
+    return len(inputs.drawn) or inputs.experiment.paper_size
 
 
 # Table 2 -------------------------------------------------------------------------------------------------------------
@@ -130,7 +137,7 @@ def table2(inputs: Inputs, *, runs: int = RUNS) -> Made:
             if len(visited) > POPULATION
         ]
         if len(ways) < 2 * len(evolutions):
-            notes.append(f"{dataset}: {_NO_EVOLUTION}")
+            notes.append(f"{dataset}: {_SHORT_EVOLUTION if _limit(inputs) <= POPULATION else _NO_EVOLUTION}")
         ways += [("naswot", "naswot", pool)] * ("naswot" in scores)
         for method, name, archs in ways:
             count = len(archs) if method.startswith("rea") else min(DRAWN, len(archs))
@@ -164,11 +171,18 @@ def _row(
 
 
 def _seconds(records: pd.DataFrame) -> pd.DataFrame:
-    """Seconds [networks, names of records] that a score costs, with the training before it."""
-    wide = records.pivot_table(index="arch", columns="proxy", values="seconds", aggfunc="mean", observed=True)
-    for epochs in after.times(records, "lga"):
+    """Seconds [networks, names of records] that a score costs, with the training before it.
+
+    Where the condition number of the same kernel is recorded too, it stands first and has paid for the kernel.
+    """
+    ended = records[~records["status"].isin(FAILURES)]
+    wide = ended.pivot_table(index="arch", columns="proxy", values="seconds", aggfunc="mean", observed=True)
+    for epochs in after.times(ended, "lga"):
         if epochs:
-            wide[name_after("lga", epochs)] += wide.get(name_after("shortreg", epochs), math.nan)
+            name = name_after("lga", epochs)
+            wide[name] += wide.get(name_after("shortreg", epochs), math.nan)
+            if (kernel := name_after("ncn", epochs)) in wide:
+                wide[name] += wide[kernel].fillna(0)
     return wide
 
 
@@ -194,7 +208,7 @@ def table_a3(inputs: Inputs) -> Made:
     printed = {"fnorm": "fnorm", "ntk_mean": "mean", "ncn": "ncn", "lga_after3": "lga"}
     rows = []
     for name in (*benchmarks.UNTRAINED, name_after("lga", 3 if 3 in trained else max(trained))):
-        if name in scores:
+        if name in scores and scores[name].notna().any():
             ours = best_of(scores[name], accuracy, len(accuracy))["ours"]
             low, high = _bootstrap(scores[name], accuracy, inputs.seed)
             paper = benchmarks.printed(inputs, dataset, printed.get(name, ""))

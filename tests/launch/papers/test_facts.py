@@ -30,12 +30,20 @@ def numbers(value):
     return [] if value is None or isinstance(value, str) else [float(value)]
 
 
+# Numbers of the paper that the specification leaves out: what searches of others cost, in seconds.
+COSTS = {"rl", "rea", "bohb", "rsps", "darts", "gdas"}
+
+
 def test_golden_facts_are_those_of_the_specification(shared):
     specified = {entry["id"]: entry for entry in json.loads((shared / "specs" / "experiments.json").read_text())}
     assert set(facts()) == set(specified)
     for name, entry in facts().items():
         assert entry["kind"] == specified[name]["kind"]
-        assert sorted(numbers(entry["expected"])) == sorted(numbers(specified[name]["expected"])), name
+        expected = entry["expected"]
+        if name == "lga_table2":
+            assert set(expected["cost"]) - set(specified[name]["expected"]["cost"]) == COSTS
+            expected = expected | {"cost": {key: of for key, of in expected["cost"].items() if key not in COSTS}}
+        assert sorted(numbers(expected)) == sorted(numbers(specified[name]["expected"])), name
         assert entry["title"] != specified[name]["description"]
 
 
