@@ -1,10 +1,12 @@
 """What isomorphic networks share of a score: the same network under other names, and under other seeds.
 
 The variance of the ranks of a score is split into that between classes of isomorphic networks, that between the strings
-of a class, and that between the seeds of one string (nested random effects; Searle, Casella, McCulloch, "Variance
-Components", 1992, chapter 3). With s seeds of each of n strings, k_i of them in class i:
+of a class, and luck: what a seed does to one string beyond what it does to all (random effects, strings nested in
+classes and crossed with seeds; Searle, Casella, McCulloch, "Variance Components", 1992, chapters 3 and 4). All networks
+see the same batch under one seed: its effect on all is no luck of one, and ranks are taken within each seed. With s
+seeds of each of n strings, k_i of them in class i, and MS of seeds that of the residuals of strings and seeds:
 
-    E[MS of seeds]   = seed
+    E[MS of seeds]   = seed                             (n - 1) (s - 1) degrees of freedom
     E[MS of strings] = seed + s string
     E[MS of classes] = seed + s string + s k0 class,    k0 = (n - sum k_i^2 / n) / (classes - 1).
 
@@ -72,7 +74,7 @@ def within_classes(scores: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
 def _of_one(values: np.ndarray, members: np.ndarray) -> dict[str, float]:
     """A row of `within_classes` without its name, of values [n, s] of strings of classes [n], numbered from 0."""
     n, s = values.shape
-    ranks = rows.ranks(values.ravel()).reshape(n, s)
+    ranks = np.stack([rows.ranks(column) for column in values.T], axis=1)
     equal = [_agree(values[members == one]) for one in range(members.max() + 1)]
     mean = mean_squares(ranks, members)
     shares = dict(zip(PARTS, _shares(mean, members, s), strict=True))
@@ -81,13 +83,13 @@ def _of_one(values: np.ndarray, members: np.ndarray) -> dict[str, float]:
         from scipy import stats
 
         ratio = mean[1] / mean[2]
-        chance = float(stats.f.sf(ratio, n - members.max() - 1, n * (s - 1)))
+        chance = float(stats.f.sf(ratio, n - members.max() - 1, (n - 1) * (s - 1)))
     told = {"classes": int(members.max()) + 1, "strings": n, "seeds": s, "equal": float(np.mean(equal))}
     return told | shares | {"f": ratio, "p": chance}
 
 
 def mean_squares(values: np.ndarray, members: np.ndarray) -> tuple[float, float, float]:
-    """Of classes, of strings within them, and of seeds within strings (NaN where there is one seed).
+    """Of classes, of strings within them, and of what is left of strings and seeds (NaN where there is one seed).
 
     Args:
         values: [n, s] of n strings under s seeds.
@@ -99,7 +101,8 @@ def mean_squares(values: np.ndarray, members: np.ndarray) -> tuple[float, float,
     of_class = np.bincount(members, of_string) / counts
     between = s * (counts * (of_class - of_string.mean()) ** 2).sum() / (len(counts) - 1)
     within = s * ((of_string - of_class[members]) ** 2).sum() / (n - len(counts))
-    luck = ((values - of_string[:, None]) ** 2).sum() / (n * (s - 1)) if s > 1 else math.nan
+    left = values - of_string[:, None] - values.mean(0) + values.mean()
+    luck = (left**2).sum() / ((n - 1) * (s - 1)) if s > 1 else math.nan
     return float(between), float(within), float(luck)
 
 

@@ -1,11 +1,14 @@
 """How much of a score is luck: the same networks under several seeds.
 
-The variance of a score is split into that between networks and that within one, across its initialisations and batches,
-by one-way random effects; the share between networks is the intraclass correlation ICC(1) (Shrout and Fleiss 1979)
+The variance of a score is split into that between networks and that within one, across its initialisations and batches.
+All networks see the same batch under one seed, which moves the level of all of them and no ranking: each measurement is
+taken less its mean over networks. The share between networks is then the intraclass correlation of consistency,
+ICC(C,1) (McGraw and Wong 1996; ICC(3,1) of Shrout and Fleiss 1979)
 
     ICC = (MSB - MSW) / (MSB + (k0 - 1) MSW),    k0 = (N - sum n_i^2 / N) / (networks - 1),
 
-and the rest is luck. It is given on the values and on the ranks of all values, which few extreme values do not rule.
+with N - networks - (measurements - 1) degrees of freedom of MSW, and the rest is luck. It is given on the values and on
+ranks within each measurement, as shares of their number, which few extreme values do not rule.
 The mean of k repeats has the reliability k ICC / (1 + (k - 1) ICC) (Spearman 1910, Brown 1910), and no score can be
 expected to correlate with anything by more than the root of its reliability (attenuation, Spearman 1904): with all else
 as it is, that is what the noise allows at most. The truth has noise of its own, of which nothing is known but where a
@@ -65,7 +68,8 @@ def _of_one(values: np.ndarray, truth: pd.Series, resamples: int, seed: int) -> 
     """A row of `between_seeds` without its name; values are [n, repeats], NaN where there is none."""
     known = ~np.isnan(values)
     ranked = np.full(values.shape, math.nan)
-    ranked[known] = rows.ranks(values[known])
+    for column, has in zip(range(values.shape[1]), known.T, strict=True):
+        ranked[has, column] = rows.ranks(values[has, column]) / has.sum()
     repeats = known.sum() / len(values)
     on_ranks = intraclass(ranked)
     low, high = _interval(ranked, resamples, seed)
@@ -89,9 +93,9 @@ def _of_one(values: np.ndarray, truth: pd.Series, resamples: int, seed: int) -> 
 
 
 def intraclass(values: np.ndarray) -> float:
-    """ICC(1) of values [n, k], NaN where there is none; NaN for infinite values, constants and single measurements."""
+    """ICC(C,1) of values [n, k], NaN where there is none; NaN if infinite, constant or measured once."""
     sums = _sums(values)
-    return math.nan if sums is None else float(_ratio(np.ones((1, len(values))) @ sums)[0])
+    return math.nan if sums is None else float(_ratio(np.ones((1, len(values))) @ sums, values.shape[1])[0])
 
 
 def of_mean(reliability: float, repeats: float) -> float:
@@ -106,7 +110,7 @@ def _sums(values: np.ndarray) -> np.ndarray | None:
         return None
     scale = np.abs(values[known]).max()
     values = np.where(known, values, 0.0) / (scale or 1.0)
-    values = np.where(known, values - values[known].mean(), 0.0)
+    values = np.where(known, values - rows.divide(values.sum(0), known.sum(0)), 0.0)
     count = known.sum(1)
     total = values.sum(1)
     mean = total / np.maximum(count, 1)
@@ -114,11 +118,11 @@ def _sums(values: np.ndarray) -> np.ndarray | None:
     return np.stack([count > 0, count, count**2, total, total * mean, within], axis=1).astype(float)
 
 
-def _ratio(sums: np.ndarray) -> np.ndarray:
-    """ICC(1) [b] from sums over networks [b, 6]."""
+def _ratio(sums: np.ndarray, measurements: int) -> np.ndarray:
+    """ICC(C,1) [b] from sums over networks [b, 6]."""
     networks, count, squares, total, square, within = sums.T
     between = rows.divide(np.maximum(square - rows.divide(total**2, count), 0), networks - 1)
-    within = rows.divide(within, count - networks)
+    within = rows.divide(within, count - networks - (measurements - 1))
     each = rows.divide(count - rows.divide(squares, count), networks - 1)
     return rows.divide(between - within, between + (each - 1) * within)
 
@@ -128,7 +132,7 @@ def _interval(values: np.ndarray, resamples: int, seed: int) -> tuple[float, flo
     if sums is None:
         return math.nan, math.nan
     drawn = bootstrap.drawn_counts(len(values), resamples, seed)
-    return bootstrap.interval([_ratio(counts.astype(float) @ sums) for counts in drawn])
+    return bootstrap.interval([_ratio(counts.astype(float) @ sums, values.shape[1]) for counts in drawn])
 
 
 def _mean(values: list[float]) -> float:

@@ -37,9 +37,10 @@ def test_mean_squares_are_those_of_loops(sizes):
         for string in some:
             sums[0] += 3 * (some.mean() - every) ** 2
             sums[1] += 3 * (string.mean() - some.mean()) ** 2
-            sums[2] += sum((value - string.mean()) ** 2 for value in string)
+            for value, column in zip(string, values.T, strict=True):
+                sums[2] += (value - string.mean() - column.mean() + values.mean()) ** 2
     n = len(members)
-    assert (between, within, luck) == pytest.approx((sums[0] / 3, sums[1] / (n - 4), sums[2] / (n * 2)))
+    assert (between, within, luck) == pytest.approx((sums[0] / 3, sums[1] / (n - 4), sums[2] / ((n - 1) * 2)))
     # SciPy's F of strings among seeds, and of classes among the means of strings.
     of_means = stats.f_oneway(*(values.mean(1)[members == one] for one in range(4))).statistic
     assert between / within == pytest.approx(of_means)
@@ -56,10 +57,22 @@ def test_known_shares_are_found(parts):
     assert (row["p"] > 0.001) == (parts[1] == 0)
 
 
-def test_the_test_is_right_where_strings_differ_by_luck_alone():
-    rng = np.random.default_rng(2)
-    found = [nested.within_classes(*frame(*drawn(rng, classes=20, parts=(1, 0, 1))))["p"][0] for _ in range(200)]
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_the_test_is_right_where_strings_differ_by_luck_alone(shift):
+    """Also where one seed gives all of them higher scores, as its batch does."""
+    rng, found = np.random.default_rng(2), []
+    for _ in range(200):
+        values, members = drawn(rng, classes=20, parts=(1, 0, 1))
+        found.append(nested.within_classes(*frame(values + np.array([0.0, shift]), members))["p"][0])
     assert stats.kstest(found, "uniform").pvalue > 0.001
+
+
+def test_the_level_of_a_seed_changes_nothing():
+    values, members = drawn(np.random.default_rng(4), classes=50, parts=(1.0, 0.2, 0.1))
+    plain = nested.within_classes(*frame(values, members))
+    moved = nested.within_classes(*frame(values + np.array([0.0, 2.0]), members))
+    assert plain["p"][0] < 1e-6
+    pd.testing.assert_frame_equal(plain, moved)
 
 
 def test_equal_strings_are_counted_and_one_seed_tells_no_luck():

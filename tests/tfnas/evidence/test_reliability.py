@@ -17,14 +17,17 @@ def scores(values, name="p", archs=None):
     return pd.DataFrame(rows, columns=["arch", "proxy", "score", "seed", "repeat"])
 
 
-def anova(groups):
-    """ICC(1) from the mean squares of a one-way analysis of variance, for groups of any sizes."""
+def anova(values):
+    """ICC(C,1) from the mean squares of an analysis of variance of columns less their means, of rows of any lengths."""
+    values = values - np.nanmean(values, axis=0)
+    groups = [row[~np.isnan(row)] for row in values]
     counts = np.array([len(group) for group in groups])
     every = np.concatenate(groups)
     between = sum(len(group) * (np.mean(group) - every.mean()) ** 2 for group in groups) / (len(groups) - 1)
     within = sum(((np.array(group) - np.mean(group)) ** 2).sum() for group in groups) / (len(every) - len(groups))
     # SciPy's F is their quotient.
     assert between / within == pytest.approx(stats.f_oneway(*groups).statistic)
+    within *= (len(every) - len(groups)) / (len(every) - len(groups) - values.shape[1] + 1)
     each = (counts.sum() - (counts**2).sum() / counts.sum()) / (len(groups) - 1)
     return (between - within) / (between + (each - 1) * within)
 
@@ -32,9 +35,14 @@ def anova(groups):
 def test_it_is_the_analysis_of_variance_also_of_unequal_repeats():
     rng = np.random.default_rng(0)
     values = rng.normal(size=(12, 1)) + rng.normal(size=(12, 4))
-    assert reliability.intraclass(values) == pytest.approx(anova(list(values)))
+    assert reliability.intraclass(values) == pytest.approx(anova(values))
+    # Shrout and Fleiss' ICC(3,1), from the two-way table.
+    rows, columns, every = values.mean(1), values.mean(0), values.mean()
+    error = ((values - rows[:, None] - columns + every) ** 2).sum() / (11 * 3)
+    between = 4 * ((rows - every) ** 2).sum() / 11
+    assert reliability.intraclass(values) == pytest.approx((between - error) / (between + 3 * error))
     values[0, 1:3], values[5, 0], values[7, 3] = math.nan, math.nan, math.nan
-    assert reliability.intraclass(values) == pytest.approx(anova([row[~np.isnan(row)] for row in values]))
+    assert reliability.intraclass(values) == pytest.approx(anova(values))
     # Neither unit nor origin counts.
     assert reliability.intraclass(1e12 + 1e9 * values) == pytest.approx(reliability.intraclass(values), rel=1e-6)
 
@@ -70,13 +78,36 @@ def test_spearman_brown():
     assert reliability.of_mean(0.4, 1) == 0.4
 
 
+def test_the_level_of_a_seed_is_no_luck():
+    rng = np.random.default_rng(7)
+    network = rng.normal(size=(300, 1))
+    values = network + 0.1 * rng.normal(size=(300, 2))
+    truth = pd.Series(network[:, 0], [f"net{i}" for i in range(300)])
+    both = values, values + np.array([0.0, 2.0])
+    plain, moved = (reliability.between_seeds(scores(of), truth, resamples=5) for of in both)
+    assert plain["limit_one"][0] > plain["spearman_one"][0] - 0.005
+    ranked = [name for name in plain if name.startswith(("icc", "luck", "limit"))]
+    pd.testing.assert_frame_equal(plain[ranked], moved[ranked])
+
+
+def of_sample(values):
+    """ICC(C,1) with the levels of columns as they are."""
+    n, k = values.shape
+    rows = values.mean(1)
+    within = ((values - rows[:, None]) ** 2).sum() / ((n - 1) * (k - 1))
+    between = k * ((rows - values.mean()) ** 2).sum() / (n - 1)
+    return (between - within) / (between + (k - 1) * within)
+
+
 def test_intervals_are_of_networks():
     rng = np.random.default_rng(3)
     values = rng.normal(size=(30, 1)) + rng.normal(size=(30, 2))
     truth = pd.Series(range(30), [f"net{i}" for i in range(30)], dtype=float)
     (row,) = reliability.between_seeds(scores(values), truth, resamples=40, seed=6).to_dict("records")
-    ranks = stats.rankdata(values).reshape(values.shape)
-    found = [reliability.intraclass(ranks[drawn]) for drawn in np.random.default_rng(6).integers(0, 30, (40, 30))]
+    ranks = stats.rankdata(values, axis=0)
+    # Levels are those of all networks, of which a sample has others.
+    ranks -= ranks.mean(0)
+    found = [of_sample(ranks[drawn]) for drawn in np.random.default_rng(6).integers(0, 30, (40, 30))]
     assert [row["icc_ranks_lo"], row["icc_ranks_hi"]] == pytest.approx(np.quantile(found, [0.025, 0.975]))
 
 
