@@ -80,7 +80,12 @@ def spread(scores: pd.DataFrame, archs: Sequence[str], space: Space) -> tuple[pd
     known = pd.Series(pd.factorize(pd.array(of(space, every), dtype="str"))[0], index=every)
     own = scores[["proxy", "arch"]].drop_duplicates()
     own = own.assign(group=known.loc[own["arch"]].to_numpy())
-    first = own.drop_duplicates(["proxy", "group"]).rename(columns={"arch": "source"})
+    ok = scores["score"].notna() & (scores["status"].eq("ok") if "status" in scores else True)
+    good = pd.MultiIndex.from_frame(scores.loc[ok, ["proxy", "arch"]])
+    fails = ~pd.MultiIndex.from_frame(own[["proxy", "arch"]]).isin(good)
+    # What failed stands for a class only where nothing else does.
+    first = own.iloc[fails.argsort(kind="stable")].drop_duplicates(["proxy", "group"])
+    first = first.rename(columns={"arch": "source"})
     wanted = pd.DataFrame({"arch": archs, "group": known.loc[archs].to_numpy()})
     wanted = pd.concat([wanted, own.loc[~own["group"].isin(wanted["group"]), ["arch", "group"]].drop_duplicates()])
     taken = wanted.merge(first, on="group", sort=False)
@@ -91,7 +96,7 @@ def spread(scores: pd.DataFrame, archs: Sequence[str], space: Space) -> tuple[pd
     found = _sized(found, space).drop(columns="source")
     found.attrs = scores.attrs
     count = found["arch"].nunique()
-    own_count = int(pd.Index(archs).isin(scored).sum())
+    own_count = int(found["arch"].drop_duplicates().isin(scored).sum())
     return found, (
         f"scores of {len(scored)} networks stand for {count}, as isomorphic ones share them ({count - own_count} have "
         f"none of their own); intervals draw {found[evidence.GROUP].nunique()} classes"

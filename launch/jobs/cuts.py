@@ -142,16 +142,21 @@ def _draw_similarity(case: Case, frame: pd.DataFrame) -> Figure:
 def _one_seed(case: Case) -> str:
     from tfnas.evidence import reliability
 
-    columns = [column for column in reliability.REPEATS if column in case.scores]
-    several = columns and case.scores.groupby(["proxy", "arch"])[columns[0]].size().max() > 1
-    return "" if several else "no network has several seeds or repeats"
+    scores = _no_sizes(case)
+    columns = [column for column in reliability.REPEATS if column in scores]
+    if columns and scores.drop_duplicates(["proxy", "arch", *columns]).duplicated(["proxy", "arch"]).any():
+        return ""
+    return "no network has several seeds or repeats"
+
+
+def _no_sizes(case: Case) -> pd.DataFrame:
+    return case.scores[~case.scores["proxy"].isin(case.found.baselines)]
 
 
 def _seeds(case: Case) -> pd.DataFrame:
     from tfnas.evidence import reliability
 
-    scores = case.scores[~case.scores["proxy"].isin(case.found.baselines)]
-    return reliability.between_seeds(scores, case.truth, **case.options)
+    return reliability.between_seeds(_no_sizes(case), case.truth, **case.options)
 
 
 def _draw_seeds(case: Case, frame: pd.DataFrame) -> Figure:

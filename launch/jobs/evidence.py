@@ -82,11 +82,14 @@ def compare(
         )
     thresholds = tuple(thresholds) or top_thresholds(joined["truth"])
     summary = evidence.correlate(scores, truth, thresholds=thresholds, percents=PERCENTS, **measures)
-    baselines = tuple(name for name in (*size_columns, *evidence.BASELINES) if name in joined)
+    baselines = tuple(dict.fromkeys(name for name in (*size_columns, *evidence.BASELINES) if name in joined))
     groups = None
     if evidence.GROUP in averaged:
         groups = averaged.drop_duplicates("arch").set_index("arch")[evidence.GROUP].loc[joined.index].to_numpy()
-    return Evidence(joined, summary, target, thresholds, baselines, int(averaged["repeats"].max()), groups)
+    # Sizes may stand beside scores of several batches, and are no more than one.
+    scored = averaged[~averaged["proxy"].isin(baselines)]
+    repeats = int((averaged if scored.empty else scored)["repeats"].max())
+    return Evidence(joined, summary, target, thresholds, baselines, repeats, groups)
 
 
 def with_aggregates(scores: pd.DataFrame) -> pd.DataFrame:
@@ -101,6 +104,8 @@ def with_aggregates(scores: pd.DataFrame) -> pd.DataFrame:
     from tfnas import evidence
 
     wide = evidence.average(scores).pivot(index="arch", columns="proxy", values="score")
+    # Of networks that tie the first counts: in the order that all scores have.
+    wide = wide.loc[scores["arch"].unique()]
     made = [
         pd.DataFrame({"arch": wide.index, "proxy": name, "score": proxies.aggregate(name, wide), "status": "ok"})
         for name, (needed, _) in proxies.AGGREGATES.items()

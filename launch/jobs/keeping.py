@@ -46,14 +46,14 @@ def keep(places: Sequence[str], out: str, provenance: str, *, digits: int = 0) -
 
 
 def unpack(places: Sequence[str], folder: str) -> int:
-    """Writes the records of some places into a folder, as far as it lacks them; gives their number.
+    """Writes the records of some places into a folder, as far as it lacks them or failed; gives their number.
 
     Raises:
         InputError: a place has no records, or a file is damaged.
     """
-    frame, known = sources.read(places), records.done(folder)
+    frame, known, done = sources.read(places), records.done(folder), records.done(folder, retry=True)
     rows = (records.Record(**row) for row in frame.to_dict("records"))
-    more = [record for record in rows if record.key not in known]
+    more = [record for record in rows if record.key not in (known if record.status in records.FAILURES else done)]
     with records.Writer(folder, "kept") as writer:
         writer.add(more)
     return len(more)

@@ -78,7 +78,9 @@ def changes(scores: pd.DataFrame, others: pd.DataFrame) -> str:
     for column in (*SETTINGS, *REPEATS):
         if column not in scores or column not in others or scores.empty or others.empty:
             continue
-        first, second = (sorted(frame[column].unique().tolist()) for frame in (scores, others))
+        first, second = (sorted(frame[column].dropna().unique().tolist()) for frame in (scores, others))
+        if not first or not second:
+            continue  # scores of a file, of which it is not known
         if column == "options":
             before, after = (json.loads(values[0] or "{}") for values in (first, second))
             keys = sorted(before.keys() | after.keys())

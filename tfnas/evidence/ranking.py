@@ -62,13 +62,14 @@ def with_baselines(scores: pd.DataFrame, table: pd.DataFrame, columns: Sequence[
         columns: columns to add; by default `BASELINES` as far as the table has them and the scores have not.
 
     Raises:
-        InputError: a column is not in the table.
+        InputError: a column is not in the table, or not of numbers.
     """
     import pandas as pd
 
-    if missing := [column for column in columns if column not in table]:
-        raise errors.unknown("size column", ", ".join(missing), table.select_dtypes("number").columns)
-    columns = columns or [column for column in BASELINES if column in table]
+    numbers = table.select_dtypes("number").columns
+    if missing := [column for column in columns if column not in numbers]:
+        raise errors.unknown("size column", ", ".join(missing), numbers)
+    columns = columns or [column for column in BASELINES if column in numbers]
     there = set(scores["proxy"])
     known = [arch for arch in scores["arch"].unique() if arch in table.index]
     sizes = [

@@ -21,7 +21,8 @@ SETTINGS = tuple(column for column in records.KEY if column not in ("arch", "pro
 # A size does not depend on them.
 _NOT_OF_A_SIZE = ("batch_size", "init", "bn", "options")
 _HINT = "Choose one with --where={column}=..."
-_NOT_A_PROXY = {*records.KEY, *records.HOST, "index"}
+# The last stands beside scores that were compared already.
+_NOT_A_PROXY = {*records.KEY, *records.HOST, "index", "truth"}
 
 
 def load_scores(
@@ -65,7 +66,7 @@ def load_scores(
     for place in places:
         if place not in recorded:
             frames[place] = _table(place, arch_column)
-    found = {place: _long(select(frame, where or {}, place)) for place, frame in frames.items()}
+    found = {place: _long(select(frame, where or {}, place), place) for place, frame in frames.items()}
     _apart(found)
     if len(found) > 1:
         parts = (part if "status" in part else part.assign(status="ok") for part in found.values())
@@ -93,13 +94,28 @@ def _table(place: epath.PathLike, arch_column: str) -> pd.DataFrame:
     return tables.load(place, arch_column=arch_column)
 
 
-def _long(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row for each score."""
-    if {"proxy", "score"} <= set(frame.columns):
-        return frame
-    values = [column for column in frame.select_dtypes("number") if column not in _NOT_A_PROXY]
-    kept = [column for column in SETTINGS + REPEATS if column in frame]
-    return frame.melt(["arch", *kept], values, "proxy", "score")
+def _long(frame: pd.DataFrame, place: epath.PathLike) -> pd.DataFrame:
+    """A row for each score.
+
+    Raises:
+        InputError: there are none, or a column score that is not of numbers or of no proxy.
+    """
+    import pandas as pd
+
+    if "proxy" not in frame and "score" in frame:
+        raise errors.InputError(f"{place} has a column score, but none that names it. Needed: a column proxy")
+    if "score" in frame:
+        if not pd.api.types.is_numeric_dtype(frame["score"]) and len(frame):
+            raise errors.InputError(
+                f"Scores must be numbers. Received in {place}: {frame['score'].iloc[0]!r}"
+            )
+    else:
+        values = [column for column in frame.select_dtypes("number") if column not in _NOT_A_PROXY]
+        kept = [column for column in SETTINGS + REPEATS if column in frame]
+        frame = frame.melt(["arch", *kept], values, "proxy", "score")
+    if frame.empty:
+        raise errors.InputError(f"{place} has no scores. Needed: columns arch, proxy and score, or arch and numbers")
+    return frame
 
 
 def _apart(found: Mapping[str, pd.DataFrame]) -> None:

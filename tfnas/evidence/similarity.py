@@ -98,6 +98,7 @@ def draw(matrix: pd.DataFrame) -> Figure:
     tree = linkage(matrix.to_numpy(float))
     top.set_axis_off()
     if tree is not None:
+        tree[:, 2] = np.maximum(tree[:, 2], 1e-6)  # scores that all rank alike: axes need some height
         hierarchy.dendrogram(tree, ax=top, no_labels=True, color_threshold=0, above_threshold_color=plots.GREY)
         top.set_xlim(0, 10 * size)
     bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=30, pad=0.01)

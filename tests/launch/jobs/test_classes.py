@@ -1,5 +1,7 @@
 """Scores of one architecture for all of its class: who gets which, and what is said of it."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -42,6 +44,17 @@ def test_a_score_is_that_of_all_of_the_class_and_its_own_comes_first():
     assert groups[first[0]] != groups[second[0]]
     assert note.startswith(f"scores of 4 networks stand for {len(first) + len(second)}, ")
     assert note.endswith("intervals draw 2 classes")
+
+
+def test_what_failed_stands_for_no_class_that_has_a_score():
+    first, second, _ = members()
+    scores = frame([(first[0], "p", math.nan), (first[1], "p", 1.0), (second[0], "p", math.nan)])
+    scores["status"] = ["oom", "ok", "oom"]
+    found, note = classes.spread(scores, [*first, *second, "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"], SPACE)
+    given = found.set_index("arch")["score"]
+    assert given[list(first[1:])].tolist() == [1.0] * (len(first) - 1)
+    assert given[[first[0], *second]].isna().all()
+    assert f"({len(first) + len(second) - 3} have none of their own)" in note
 
 
 def test_repeats_stay_repeats_and_foreign_classes_stay():

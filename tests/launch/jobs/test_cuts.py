@@ -100,6 +100,21 @@ def test_what_cannot_be_made_is_told_and_refused_where_it_is_named(case, capsys)
     assert "--cuts=seeds cannot be made: no network has several" in capsys.readouterr().err
 
 
+def test_sizes_beside_several_batches_are_no_seeds(case, capsys):
+    with records.Writer(case / "twice") as writer:
+        for batch in (64, 100):
+            for i, arch in enumerate(ARCHS):
+                common = {"space": "made up", "arch": arch, "dataset": "digits", "batch_size": batch}
+                writer.add([records.Record(**common, proxy="params", score=float(i))])
+                writer.add([records.Record(**common, proxy=f"of {batch}", score=float(i * i))])
+    assert launch(case, scores="twice") == 0
+    out = capsys.readouterr().out
+    assert "no seeds (how much of a score is luck): no network has several seeds or repeats" in out
+    assert "averaged" not in out
+    assert launch(case, "--size_column=params", scores="twice") == 0
+    assert read(case, "size").loc["of 64", "spearman"] < 1
+
+
 def test_another_column_of_single_trainings(case, capsys):
     table = pd.read_csv(case / "table.csv").rename(columns={"accuracy_one_random_seed": "once"})
     table.to_csv(case / "table.csv", index=False)

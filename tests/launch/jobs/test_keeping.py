@@ -147,6 +147,16 @@ def test_unpacked_records_are_those_that_were_kept_and_are_put_in_once(folder, c
     assert len(list((folder / "again").glob("*.parquet"))) == 1
 
 
+def test_a_kept_score_takes_the_place_of_a_failure(folder, capsys):
+    keep(folder)
+    failed = records.read(folder / "scores").assign(status="oom", score=float("nan"))
+    with records.Writer(folder / "again") as writer:
+        writer.add([records.Record(**row) for row in failed.to_dict("records")])
+    assert prepare.main([f"--scores={folder / 'k.parquet'}", f"--unpack={folder / 'again'}"]) == 0
+    assert "1 records more" in capsys.readouterr().out
+    assert records.read(folder / "again")["status"].tolist() == ["ok"]
+
+
 def test_a_run_goes_on_from_unpacked_records(folder, capsys):
     """What is kept is not scored again, and what is kept anew tells of both runs."""
     keep(folder)

@@ -69,6 +69,7 @@ def test_changed_settings_are_told_and_no_others():
     assert against.changes(one, one) == ""
     told = against.changes(one, two)
     assert told == "flavour=zcnas not none; kept=['a'] not none; noise=none not 4; seed=1 not 0"
+    assert against.changes(one.assign(options=None), two.assign(seed=0)) == "flavour=zcnas not none"
     assert against.changes(one, pd.concat([two.assign(flavour="", options=one["options"]), one])) == ""
 
 

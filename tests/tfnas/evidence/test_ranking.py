@@ -99,6 +99,14 @@ def test_baselines_come_from_the_table_for_the_same_networks():
         evidence.with_baselines(scores, table, ["flops"])
 
 
+def test_sizes_that_are_no_numbers():
+    scores = pd.DataFrame({"arch": ["a", "b"], "proxy": "p", "score": [1.0, 2.0]})
+    table = pd.DataFrame({"params": ["1M", "2M"], "flops": [3, 4]}, index=["a", "b"])
+    assert set(evidence.with_baselines(scores, table)["proxy"]) == {"p", "flops"}
+    with pytest.raises(InputError, match=r"'params'.*Allowed: flops"):
+        evidence.with_baselines(scores, table, ("params",))
+
+
 def test_evaluate_holds_every_statistic_and_its_interval():
     score, truth = draw(11, n=30)
     found = evidence.evaluate(score, truth, thresholds=[0.3], percents=[40], k=5, resamples=30, seed=5)

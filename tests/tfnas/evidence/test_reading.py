@@ -1,5 +1,6 @@
 """Scores and accuracies from files: what is meant, and what cannot be."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -69,6 +70,29 @@ def test_every_setting_of_a_record_keeps_scores_apart(column):
     with pytest.raises(InputError, match=f"p differ in {column} and cannot be averaged"):
         evidence.check_settings(frame)
     evidence.check_settings(frame.assign(**{column: values[0]}))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"arch": ["a"], "score": [1.0]}, "has a column score, but none that names it"),
+        ({"arch": ["a", "b"], "proxy": "p", "score": ["-", "1"]}, "Scores must be numbers. Received in .*: '-'"),
+        ({"arch": ["a"], "name": ["b"]}, "has no scores. Needed: columns arch, proxy and score, or arch and numbers"),
+        ({"arch": [], "proxy": [], "score": np.array([], float)}, "has no scores"),
+    ],
+)
+def test_files_without_scores(tmp_path, columns, message):
+    path = tmp_path / "scores.parquet"
+    pd.DataFrame(columns).to_parquet(path)
+    with pytest.raises(InputError, match=message):
+        evidence.load_scores(path)
+
+
+def test_the_truth_beside_scores_is_none(tmp_path):
+    """As the scores.csv of launch.correlate has it."""
+    path = tmp_path / "scores.csv"
+    pd.DataFrame({"arch": ["a"], "truth": [90.0], "mine": [1.0]}).to_csv(path, index=False)
+    assert evidence.load_scores(path)["proxy"].tolist() == ["mine"]
 
 
 def test_sizes_of_runs_with_other_batches_go_together():
