@@ -61,12 +61,14 @@ def run(request: Reproduction, experiment: Experiment, output: str, workers: Wor
         warning = f"No reproduction of the paper's numbers: {EMBEDDED_NOTE}. Give --table for one"
         print(warning, flush=True)
     known = pool = truth.load(request, experiment)
-    records, notes, drawn = None, (), ()
+    records, notes, drawn, unlike = None, (), (), []
     if experiment.jobs is None:
         frame = known.frame
     else:
         if request.scores:
             found, where = _given(request, experiment, known), ", ".join(request.scores)
+            if isinstance(experiment.jobs, Scored) and known.space.name == experiment.space:
+                unlike = experiment.jobs.unlike(found)
             if not (experiment.columns or request.table):
                 pool = known.of(found["arch"].unique())
         else:
@@ -86,7 +88,7 @@ def run(request: Reproduction, experiment: Experiment, output: str, workers: Wor
     files.write_atomic(folder / "results.csv", rows.to_csv(index=False, float_format="%.6g").encode())
     files.write_atomic(folder / "recipe.json", app.to_json(experiment.describe()).encode())
     plots.save(made.figure, folder / f"{experiment.id}.png")
-    printing.show(experiment, rows, (*known.notes, *notes, *made.notes), output, warning)
+    printing.show(experiment, rows, (*known.notes, *notes, *unlike, *made.notes), output, warning)
 
 
 def _given(request: Reproduction, experiment: Experiment, known: truth.Truth) -> pd.DataFrame:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import proxies
 from launch.flags.reproduction import EMBEDDED_NETWORK, Reproduction
 from launch.flags.scoring import Scoring
 from launch.jobs.base import Job
 from launch.jobs.scores import ScoreJob
 from launch.papers.base import Experiment
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +40,16 @@ class Scored:
     synflow_kept_bn: tuple[str, ...] = ()
     noise_repeats: int = 4
     first_only: bool = False
+
+    def unlike(self, records: pd.DataFrame) -> list[str]:
+        """A line for each setting in which scores that are given are not what is asked for, of its own networks."""
+        mine = records[records["proxy"].isin([name for name in self.proxies if not proxies.get(name).batch_option])]
+        lines = []
+        for column, wanted in (("flavour", self.flavour), ("batch_size", self.batch_size)):
+            given = sorted(map(str, mine[column].unique()))
+            if wanted and given not in ([], [str(wanted)]):
+                lines.append(f"the scores that are given are of {column} {', '.join(given)}, not {wanted}")
+        return lines
 
     def of(self, experiment: Experiment, request: Reproduction, space: str, datasets: Sequence[str]) -> list[Job]:
         """A job for each data set, initialisation and BN mode."""

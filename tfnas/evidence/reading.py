@@ -106,9 +106,7 @@ def _long(frame: pd.DataFrame, place: epath.PathLike) -> pd.DataFrame:
         raise errors.InputError(f"{place} has a column score, but none that names it. Needed: a column proxy")
     if "score" in frame:
         if not pd.api.types.is_numeric_dtype(frame["score"]) and len(frame):
-            raise errors.InputError(
-                f"Scores must be numbers. Received in {place}: {frame['score'].iloc[0]!r}"
-            )
+            raise errors.InputError(f"Scores must be numbers. Received in {place}: {frame['score'].iloc[0]!r}")
     else:
         values = [column for column in frame.select_dtypes("number") if column not in _NOT_A_PROXY]
         kept = [column for column in SETTINGS + REPEATS if column in frame]

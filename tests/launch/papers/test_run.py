@@ -347,6 +347,17 @@ def test_kept_records_give_the_same_rows_and_serve_for_isomorphic_networks(tmp_p
     assert f"scores of 24 networks stand for {len(every)}" in printed(capsys)
 
 
+def test_scores_of_other_settings_are_told():
+    jobs = EXPERIMENTS["gs_table5_4"].jobs
+    records = pd.DataFrame({"proxy": ["gradsign", "lga"], "flavour": "tiny", "batch_size": [128, 16]})
+    assert jobs.unlike(records) == []
+    more = pd.DataFrame({"proxy": ["naswot"], "flavour": "zcnas", "batch_size": [64]})
+    assert jobs.unlike(pd.concat([records, more])) == [
+        "the scores that are given are of flavour tiny, zcnas, not tiny",
+        "the scores that are given are of batch_size 128, 64, not 128",
+    ]
+
+
 # Bad input -----------------------------------------------------------------------------------------------------------
 
 
@@ -363,7 +374,11 @@ def test_kept_records_give_the_same_rows_and_serve_for_isomorphic_networks(tmp_p
         ("gs_table5_3", [], "not available yet"),
         ("gs_table5_2", ["--scores=x"], "--scores=x"),
         ("gs_table5_2", ["--datasets=cifar10,cifar100"], "give --table"),
-        ("gs_table5_2", ["--table=nasbench201_digits", "--targets=accuracy,accuracy"], "2 for 0"),
+        (
+            "gs_table5_2",
+            ["--table=nasbench201_digits", "--targets=accuracy,accuracy"],
+            "which are here cifar10, cifar100",
+        ),
         ("gs_table5_2", ["--workers=-1"], "--workers must be at least 0"),
     ],
 )
