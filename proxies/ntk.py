@@ -73,7 +73,7 @@ def lga(passes: Passes) -> float:
     """Pearson correlation of the entries of Theta with L, L_ij = 1 where labels agree and -1 elsewhere.
 
     Mok et al., equation 12, with their norm read as Frobenius. 0 where Theta or L is constant; no score where Theta is
-    not finite.
+    not finite, as of Gaussian weights in float32.
     """
     kernel = passes.ntk()
     return label_gradient_alignment(kernel, passes.labels[: len(kernel)])

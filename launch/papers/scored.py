@@ -28,6 +28,7 @@ class Scored:
         flavour: of the networks, in the paper's space.
         batch_size, synflow_kept_bn, noise_repeats: as the flags of launch.score.
         ntk_batch_size: the same, at any scale but small and at small.
+        dtype: of all arithmetic.
         first_only: whether the scores on the first data set serve for all.
     """
 
@@ -39,6 +40,7 @@ class Scored:
     ntk_batch_size: tuple[int, int] = (0, 0)
     synflow_kept_bn: tuple[str, ...] = ()
     noise_repeats: int = 4
+    dtype: str = "float32"
     first_only: bool = False
 
     def unlike(self, records: pd.DataFrame) -> list[str]:
@@ -66,6 +68,7 @@ class Scored:
                     ntk_batch_size=small if request.scale == "small" else whole,
                     synflow_kept_bn=self.synflow_kept_bn,
                     noise_repeats=self.noise_repeats,
+                    dtype=self.dtype,
                     seed=request.seed,
                     init=init,
                     bn=mode,

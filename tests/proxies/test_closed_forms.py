@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import proxies
-from proxies.ntk import condition_number
+from proxies.ntk import condition_number, label_gradient_alignment
 from tests import proxies_cases as case
 from tests.engine_cases import random_weights
 from tests.proxies_cases import LABELS
@@ -62,6 +62,14 @@ def test_jacob_cov_of_a_linear_network():
     score = proxies.evaluate(graph, weights, images, LABELS, ["jacob_cov"], proxies.Options(dtype="float64"))
     v = np.array([8.0] + [0.0] * 7) + 1e-5
     assert score["jacob_cov"].score == pytest.approx(-np.sum(np.log(v) + 1 / v), rel=1e-6)
+
+
+def test_alignment_of_kernels_that_say_nothing():
+    labels = np.array([0, 0, 1])
+    assert label_gradient_alignment(np.ones((3, 3)), labels) == 0
+    assert label_gradient_alignment(np.eye(3), np.zeros(3)) == 0
+    for value in (np.inf, np.nan):
+        assert np.isnan(label_gradient_alignment(np.diag([1.0, 1.0, value]), labels))
 
 
 def test_condition_numbers_beyond_1e12_are_round_off():
