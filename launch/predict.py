@@ -14,12 +14,13 @@ Examples:
 Of the networks of a table, --n_train are drawn and learned from, all are
 predicted, and the --top_k of the others are validated: the best of these by
 --target is reported with its --test_target, over --repeats draws, beside random
-search with as many networks. Several --n_train, and what --compare leaves out, are compared
-in one table. The predictor of the first repeat is written to --model, and
-scores architectures as --proxies=predictor:FILE of launch.score. Writes
-repeats.csv, quality.csv, predictions.parquet (of the first repeat),
+search with as many networks. Several --n_train, and what --compare leaves out,
+are compared in one table. The predictor of the first repeat is written to
+--model, and scores architectures as --proxies=predictor:FILE of launch.score.
+Writes repeats.csv, quality.csv, predictions.parquet (of the first repeat),
 cross_validation.csv and plots; the same command started again goes on where it
-was stopped.
+was stopped. Of another command with the same --output the rows of repeats.csv
+stay, and its other files are replaced or removed.
 
 With --latency, networks of a space with published latencies are drawn within
 --window as well, and the soft Pareto front of their predictions is written to
