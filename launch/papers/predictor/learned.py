@@ -98,7 +98,7 @@ def sizes(inputs: Inputs, *, settings: Settings = PAPER, ns: Sequence[int] = SIZ
 
     from tfnas.predictor import model
 
-    known, repeats, seed = tables.known(tables.ordered(inputs)), range(inputs.repeats), inputs.seed
+    known, seed = tables.known(tables.ordered(inputs)), inputs.seed
     threshold, notes = tables.cut_of(known.accuracies)
     count = len(known.archs)
     lines: dict[str, np.ndarray] = {}
@@ -113,11 +113,12 @@ def sizes(inputs: Inputs, *, settings: Settings = PAPER, ns: Sequence[int] = SIZ
         )
     for n in fitting:
         picks = []
-        cuts = tables.cuts(known, threshold, n, repeats, seed)
-        predicted = model.ranked(*tables.stages(settings, known, n, repeats, seed, cuts, known.graphs))
-        for repeat, own in enumerate(tables.learned(known, n, inputs.repeats, seed)):
-            top = prediction.ranking(predicted[:, repeat], own, repeat, seed)[: budgets[-1] - n]
-            picks.append(prediction.best_so_far(known.accuracies, top))
+        for part in prediction.together(range(inputs.repeats)):
+            cuts = tables.cuts(known, threshold, n, part, seed)
+            predicted = model.ranked(*tables.stages(settings, known, n, part, seed, cuts, known.graphs))
+            for repeat, column in zip(part, predicted.T, strict=True):
+                top = prediction.ranking(column, prediction.draw(known, n, repeat, seed), repeat, seed)
+                picks.append(prediction.best_so_far(known.accuracies, top[: budgets[-1] - n]))
         lines[f"N = {n}"] = 100 * known.accuracies[np.array(picks)]
         for budget in budgets:
             values = lines[f"N = {n}"][:, budget - n - 1]
