@@ -12,14 +12,15 @@ Examples:
         --repeats=20 --splits=0 --output=output/hybrid
 
 Of the networks of a table, --n_train are drawn and learned from, all are
-predicted, and the --top_k of them are validated: the best by --target is
-reported with its --test_target, over --repeats draws, beside random search with
-as many networks. Several --n_train, and what --compare leaves out, are compared
-in one table. The predictor of the first repeat is written to --model, and
-scores architectures as --proxies=predictor:FILE of launch.score. Writes
-repeats.csv, quality.csv, predictions.parquet (of the first repeat),
+predicted, and the --top_k of the others are validated: the best of these by
+--target is reported with its --test_target, over --repeats draws, beside random
+search with as many networks. Several --n_train, and what --compare leaves out,
+are compared in one table. The predictor of the first repeat is written to
+--model, and scores architectures as --proxies=predictor:FILE of launch.score.
+Writes repeats.csv, quality.csv, predictions.parquet (of the first repeat),
 cross_validation.csv and plots; the same command started again goes on where it
-was stopped.
+was stopped. Of another command with the same --output the rows of repeats.csv
+stay, and its other files are replaced or removed.
 
 With --latency, networks of a space with published latencies are drawn within
 --window as well, and the soft Pareto front of their predictions is written to
@@ -35,7 +36,7 @@ from typing import TYPE_CHECKING
 
 from launch import app
 from launch.flags.learning import Front, Learning, check_gcn
-from launch.flags.predictors import GCN, Predictors
+from launch.flags.predictors import AUTO, GCN, Predictors
 from launch.jobs import knowledge, prediction, telling
 from launch.jobs.base import narrow
 from launch.jobs.searches import Searches, variants
@@ -74,7 +75,7 @@ class Config(Learning, Front):
         for n_train in self.n_train:
             prediction.draw(known, n_train, 0, self.seed)
             if self.threshold and GCN in self.names():
-                prediction.check_sides(known, n_train, self.repeats, self.seed, self.threshold / 100)
+                prediction.check_sides(known, n_train, self.repeats, self.splits, self.seed, self.threshold / 100)
         if self.top_k > len(known.archs):
             raise InputError(
                 f"The table has fewer networks. Received: --top_k={self.top_k}. Allowed: 1 to {len(known.archs)}"
@@ -106,11 +107,22 @@ def run(config: Config) -> None:
     known = config.known()
     searches = Searches(narrow(config, Learning), known, config.output)
     numbers = ", ".join(map(str, config.sizes()))
+    searches.clear(
+        {
+            "quality.png": len(config.sizes()) > 1,
+            "cross_validation.csv": config.splits > 0,
+            "widths.csv": config.width == AUTO and GCN in config.names(),
+            "front.csv": bool(config.latency),
+            "front.png": bool(config.latency),
+        }
+    )
     print(
         f"{len(known.archs)} networks of {known.space.name}, {known.target}: {numbers} to learn from, "
         f"{config.top_k} to validate, {config.repeats} repeats",
         flush=True,
     )
+    if known.left_out:
+        print(f"left out, as they lack a score: {known.left_out} networks")
     if config.splits:
         telling.cross_validation(searches.cross_validate(), config.output)
     found = searches.repeats()

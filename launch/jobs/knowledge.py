@@ -23,11 +23,12 @@ class Known:
 
     Attributes:
         space: of its architectures.
-        archs: their strings: N.
+        archs: their strings, in their order, so that what is drawn does not depend on that of the file: N.
         graphs: the same as arrays, with scores as extras if there are any.
         accuracies: to learn from and to validate by, fractions [N].
         tests: to report, fractions [N].
         target: name of the accuracies.
+        left_out: networks of the table that lack a score.
     """
 
     space: Space
@@ -36,6 +37,7 @@ class Known:
     accuracies: np.ndarray
     tests: np.ndarray
     target: str
+    left_out: int = 0
 
     def without_scores(self) -> Known:
         """The same networks, of which nothing but the architecture is known."""
@@ -87,15 +89,18 @@ def read_table(path: epath.PathLike, target: str, test_target: str, space_name: 
     if not archs:
         raise InputError(f"{path} has no accuracies. Received: {target}, {tested}")
     space = spaces.get(space_name) if space_name else spaces.of_table(path, archs)
+    order = sorted(range(len(archs)), key=archs.__getitem__)
+    archs = [archs[row] for row in order]
     graphs = space.features(archs)
-    return Known(space, archs, graphs, *values, target)
+    return Known(space, archs, graphs, *(series[order] for series in values), target)
 
 
 def with_scores(known: Known, path: str, names: Sequence[str], where: Mapping[str, str] | None = None) -> Known:
     """With training-free scores as features; architectures without all of them are left out.
 
     A score counts by its rank among these architectures, from 0 to 1, equal ones the mean of theirs: scores span many
-    orders of magnitude, and all candidates have theirs before any network is trained.
+    orders of magnitude, and all candidates have theirs before any network is trained. -inf and inf are the lowest and
+    the highest rank.
 
     Args:
         known: of a table.
@@ -111,7 +116,7 @@ def with_scores(known: Known, path: str, names: Sequence[str], where: Mapping[st
     averaged = evidence.average(evidence.load_scores(path, proxies=names, where=where))
     wide = averaged.pivot(index="arch", columns="proxy", values="score").reindex(known.archs)
     values = wide.to_numpy(np.float64)
-    rows = np.flatnonzero(np.isfinite(values).all(axis=1))
+    rows = np.flatnonzero(~np.isnan(values).any(axis=1))
     if not len(rows):
         raise InputError(f"No architecture of the table has all of the scores. Received: {', '.join(wide.columns)}")
     from scipy import stats
@@ -123,4 +128,5 @@ def with_scores(known: Known, path: str, names: Sequence[str], where: Mapping[st
         graphs=known.graphs.take(rows).with_extras(ranks),
         accuracies=known.accuracies[rows],
         tests=known.tests[rows],
+        left_out=len(known.archs) - len(rows),
     )

@@ -37,20 +37,38 @@ def draw(known: Known, n_train: int, repeat: int, seed: int) -> np.ndarray:
     return rng.permutation(len(known.archs))[:n_train]
 
 
-def check_sides(known: Known, n_train: int, repeats: int, seed: int, threshold: float) -> None:
-    """Whether every repeat draws networks of both sides of a threshold, a fraction, as a first stage needs.
+def check_sides(known: Known, n_train: int, repeats: int, splits: int, seed: int, threshold: float) -> None:
+    """Whether every repeat draws, and every split of the first one's learns from, both sides of a threshold.
+
+    Two stages need that. The threshold is a fraction.
 
     Raises:
         InputError: one does not.
     """
     for repeat in range(repeats):
-        good = known.accuracies[draw(known, n_train, repeat, seed)] > threshold
-        if good.all() or not good.any():
-            which = "above" if good.all() else "at or below"
+        if side := _one_side(known.accuracies[draw(known, n_train, repeat, seed)], threshold):
             raise InputError(
                 f"Two stages need networks on both sides of --threshold. Received: --threshold={100 * threshold:g} and "
-                f"--n_train={n_train}, of which repeat {repeat} draws only such that lie {which} it"
+                f"--n_train={n_train}, of which repeat {repeat} draws only such that lie {side} it"
             )
+    if not splits:
+        return
+    from tfnas.predictor import choosing
+
+    first = known.accuracies[draw(known, n_train, 0, seed)]
+    for split, (learned, _) in enumerate(choosing.splits(n_train, splits, seed)):
+        if side := _one_side(first[learned], threshold):
+            raise InputError(
+                f"Cross-validation of two stages needs networks on both sides of --threshold. Received: "
+                f"--threshold={100 * threshold:g}, --n_train={n_train} and --splits={splits}, of which split {split} "
+                f"learns only from such that lie {side} it. Allowed: a larger --n_train, or --splits=0"
+            )
+
+
+def _one_side(accuracies: np.ndarray, threshold: float) -> str:
+    """The side of a threshold that all accuracies lie on; "" where they lie on both."""
+    good = accuracies > threshold
+    return "" if good.any() and not good.all() else "above" if good.all() else "at or below"
 
 
 def train(
@@ -87,11 +105,24 @@ def baseline(name: str, known: Known, codes: np.ndarray, n_train: int, repeat: i
     return baselines.predict(model, codes)
 
 
+def ranking(predicted: np.ndarray, learned: np.ndarray, repeat: int, seed: int) -> np.ndarray:
+    """The order in which networks are validated: by their prediction [N], of equals by chance.
+
+    Networks that the predictor has learned from are not among them: they are trained already.
+
+    Returns:
+        Rows of all others.
+    """
+    rng = np.random.default_rng(seeds.derive_seed(seed, "equals", repeat))
+    order = np.lexsort((rng.permutation(len(predicted)), -predicted))
+    return order[~np.isin(order, learned)]
+
+
 def judged(
     known: Known,
     predicted: np.ndarray,
     learned: np.ndarray,
-    top_k: int,
+    top: np.ndarray,
     *,
     above: float | None = None,
     told: np.ndarray | None = None,
@@ -102,37 +133,36 @@ def judged(
         known: N networks.
         predicted: by which networks rank: [N].
         learned: rows that the predictor has learned from.
-        top_k: networks that are validated.
+        top: rows that are validated, as `ranking` orders them: [K].
         above: accuracy, a fraction, above which networks have errors of their own besides.
         told: of two stages, the accuracies that the second tells of all networks: [N].
 
     Returns:
-        arch, val and test (percent) of the best of the top K by validation; tau on networks not learned from, mse and
-        r2 too where there is one stage; mse_above, tau_above and r2_above on those of them above `above`, whether or
-        not a first stage keeps them; picks: rows of the best by validation of the top 1, 2, ... K.
+        arch, val and test (percent) of the best of the K by validation, "" and NaN where K is 0; what
+        :func:`tfnas.predictor.choosing.judge` says of networks not learned from; picks: rows of the best by validation
+        of the first 1, 2, ... K.
     """
     from tfnas.predictor import choosing
 
-    top = np.argsort(-predicted, kind="stable")[:top_k]
     picks = best_so_far(known.accuracies, top)
     rest = np.ones(len(predicted), bool)
     rest[learned] = False
-    found = choosing.errors(predicted[rest], known.accuracies[rest])
-    if told is not None:
-        found |= {"mse": np.nan, "r2": np.nan}  # what a first stage turns down has no accuracy told
-    if above is not None:
-        rest &= known.accuracies > above
-        errors = choosing.errors((predicted if told is None else told)[rest], known.accuracies[rest])
-        found |= {f"{name}_above": value for name, value in errors.items()}
-    return {**_pick(known, picks[-1]), **found, "picks": picks}
+    second = None if told is None else told[rest]
+    found = choosing.judge(predicted[rest], known.accuracies[rest], above=above, told=second)
+    best = _pick(known, picks[-1]) if len(picks) else {"arch": "", "val": np.nan, "test": np.nan}
+    return {**best, **found, "picks": picks}
 
 
 def random_search(known: Known, n_train: int, top_k: int, repeat: int, seed: int) -> dict[str, Any]:
-    """The best by validation of as many random networks as the predictors see in all."""
+    """The best by validation of as many random networks as the predictors see in all.
+
+    Returns:
+        As `judged`; picks: of the first N + 1, N + 2, ... N + K, as far as the table goes; of all of it where N is.
+    """
     rng = np.random.default_rng(seeds.derive_seed(seed, RANDOM, repeat))
     drawn = rng.permutation(len(known.archs))[: n_train + top_k]
     picks = best_so_far(known.accuracies, drawn)
-    return {**_pick(known, picks[-1]), "picks": picks[-top_k:]}
+    return {**_pick(known, picks[-1]), "picks": picks[min(n_train, len(picks) - 1) :]}
 
 
 def oracle(known: Known) -> dict[str, Any]:
@@ -152,9 +182,28 @@ def best_so_far(accuracies: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def cross_validation(
-    name: str, settings: Settings, known: Known, rows: np.ndarray, splits: int, seed: int, threshold: float | None
+    name: str,
+    settings: Settings,
+    known: Known,
+    rows: np.ndarray,
+    splits: int,
+    seed: int,
+    *,
+    threshold: float | None,
+    above: float | None,
 ) -> pd.DataFrame:
-    """Errors of a predictor on held-out thirds of the rows that the first repeat learns from."""
+    """Errors of a predictor on held-out thirds of the rows that the first repeat learns from.
+
+    Args:
+        name: of the predictor.
+        settings: of the gcn.
+        known: a table.
+        rows: to learn from and to hold out.
+        splits: of them.
+        seed: of the splits and the predictors.
+        threshold: of two stages, a fraction.
+        above: accuracy, a fraction, above which networks have errors of their own besides.
+    """
     import pandas as pd
 
     from tfnas.predictor import baselines, choosing
@@ -167,12 +216,13 @@ def cross_validation(
             number=splits,
             seed=seed,
             threshold=threshold,
+            above=above,
         )
         return found.assign(predictor=name)
     codes, accuracies, found = known.flat(rows), known.accuracies[rows], []
     for split, (learned, held) in enumerate(choosing.splits(len(rows), splits, seed)):
         fitted = baselines.fit(name, codes[learned], accuracies[learned], seeds.derive_seed(seed, "fold", split))
-        errors = choosing.errors(baselines.predict(fitted, codes[held]), accuracies[held])
+        errors = choosing.judge(baselines.predict(fitted, codes[held]), accuracies[held], above=above)
         found.append({"split": split, **errors, "predictor": name})
     return pd.DataFrame(found)
 
@@ -192,7 +242,7 @@ def front_within(
         seed: of the draws.
 
     Returns:
-        Columns arch, latency (ms), predicted (percent), fastest first.
+        Columns arch, latency (ms), predicted (percent), fastest first; none that a first stage turns down.
     """
     import pandas as pd
 
@@ -201,6 +251,7 @@ def front_within(
     rng = np.random.default_rng(seeds.derive_seed(seed, "window"))
     archs, latency = times.sample(known.space, rng, count, *window)
     predicted = predictor.predict_graphs(known.space.features(archs))[:, 0]
-    rows = pareto.soft_front(predicted, latency, behind)
+    kept = np.flatnonzero(predicted >= 0)  # what a first stage turns down has no accuracy told
+    rows = kept[pareto.soft_front(predicted[kept], latency[kept], behind)]
     chosen = [str(archs[row]) for row in rows]
     return pd.DataFrame({"arch": chosen, "latency": latency[rows], "predicted": 100 * predicted[rows]})

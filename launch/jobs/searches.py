@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
+import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from launch.jobs.base import narrow
 from launch.jobs.knowledge import Known
 from launch.jobs.prediction import RANDOM
 from tfnas import files
+from tfnas.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +29,10 @@ if TYPE_CHECKING:
 # What tells a variant in rows, and what a repeat of it finds; the last three of good networks, with --threshold.
 OF_VARIANT = ("predictor", "n_train", "stages", "scores")
 MEASURES = ("val", "test", "mse", "tau", "r2", "mse_above", "tau_above", "r2_above")
+# Part of every digest: another one wherever repeats or widths come about in another way, so that none are mixed.
+_FORM = "2"
+# What tables have that are gone on with.
+_REPEATS, _WIDTHS = (*OF_VARIANT, "settings", "repeat", "picks"), ("settings", "width", "mse", "n_train", "chosen")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,25 +97,37 @@ class Searches:
     def settings(self, variant: Variant) -> Settings:
         """Of the gcn; where the width is to be chosen, the one that the first repeat's networks decide on."""
         settings = narrow(self.asked, Predictors).settings()
-        return self._chosen(variant) if self.asked.width == AUTO and variant.predictor == GCN else settings
+        if self.asked.width != AUTO or variant.predictor != GCN:
+            return settings
+        return dataclasses.replace(settings, width=self._widths[variant.n_train, variant.scores])
 
-    def _chosen(self, variant: Variant) -> Settings:
+    @functools.cached_property
+    def _widths(self) -> dict[tuple[int, int], int]:
+        """The width by numbers of networks and of scores; what widths.csv has already is not computed anew."""
         import pandas as pd
 
+        kept, tables, found = self._read("widths.csv", _WIDTHS), [], {}
+        for variant in variants(self.asked, self.known):
+            key = variant.n_train, variant.scores
+            if variant.predictor != GCN or key in found:
+                continue
+            digest = self.digest(dataclasses.replace(variant, stages=1))
+            mine = kept[kept.settings == digest]
+            tables.append(self._choose(variant).assign(settings=digest) if mine.empty else mine)
+            found[key] = int(tables[-1].chosen.iloc[0])
+            self.write("widths.csv", pd.concat(tables))
+            print(f"{variant.name}, N = {variant.n_train}: width {found[key]}, 1.5 times the parameters of the best")
+        return found
+
+    def _choose(self, variant: Variant) -> pd.DataFrame:
+        """The error of each width, and which is chosen."""
         from tfnas.predictor import choosing
 
-        chosen = self.__dict__.setdefault("_widths", {})
-        key = variant.n_train, variant.scores
-        if key not in chosen:
-            known, settings = self.of(variant), narrow(self.asked, Predictors).settings()
-            rows = prediction.draw(known, variant.n_train, 0, self.asked.seed)
-            graphs, accuracies = known.graphs.take(rows), known.accuracies[rows]
-            found, table = choosing.choose_width(settings, graphs, accuracies, seed=self.asked.seed)
-            told = table.assign(n_train=variant.n_train, scores=variant.scores, chosen=found.width)
-            chosen[key] = found, told
-            self.write("widths.csv", pd.concat([told for _, told in chosen.values()]))
-            print(f"{variant.name}, N = {variant.n_train}: width {found.width}, 1.5 times the parameters of the best")
-        return chosen[key][0]
+        known, settings = self.of(variant), narrow(self.asked, Predictors).settings()
+        rows = prediction.draw(known, variant.n_train, 0, self.asked.seed)
+        graphs, accuracies = known.graphs.take(rows), known.accuracies[rows]
+        found, table = choosing.choose_width(settings, graphs, accuracies, seed=self.asked.seed)
+        return table.assign(n_train=variant.n_train, scores=variant.scores, chosen=found.width)
 
     def digest(self, variant: Variant) -> str:
         """Of all that changes a repeat of a variant."""
@@ -117,7 +136,7 @@ class Searches:
         data += [known.graphs.extras.tobytes().hex()]
         fields = dataclasses.asdict(narrow(asked, Predictors)) | {"top_k": asked.top_k}
         del fields["predictors"]
-        parts = [repr(sorted(fields.items())), repr(variant), str(asked.seed), *data]
+        parts = [_FORM, repr(sorted(fields.items())), repr(variant), str(asked.seed), *data]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     def cross_validate(self) -> pd.DataFrame:
@@ -129,31 +148,43 @@ class Searches:
             if variant.predictor == RANDOM:
                 continue
             known, asked = self.of(variant), self.asked
-            rows = prediction.draw(known, variant.n_train, 0, asked.seed)
-            cut = self.cut(variant)
-            settings = self.settings(variant)
-            frame = prediction.cross_validation(variant.predictor, settings, known, rows, asked.splits, asked.seed, cut)
+            frame = prediction.cross_validation(
+                variant.predictor,
+                self.settings(variant),
+                known,
+                prediction.draw(known, variant.n_train, 0, asked.seed),
+                asked.splits,
+                asked.seed,
+                threshold=self.cut(variant),
+                above=asked.cut(),
+            )
             frames.append(frame.assign(**dataclasses.asdict(variant)))
         found = pd.concat(frames, ignore_index=True)
         self.write("cross_validation.csv", found)
         return found
 
     def repeats(self) -> pd.DataFrame:
-        """A row for each variant and repeat; what repeats.csv has already is not computed anew."""
-        import pandas as pd
-        from etils import epath
+        """A row for each variant and repeat; what repeats.csv has already is not computed anew.
 
-        path, wanted = epath.Path(self.output) / "repeats.csv", range(self.asked.repeats)
-        rows: list[dict[str, Any]] = []
-        if path.exists():
-            rows = pd.read_csv(path, dtype={"settings": str}).to_dict("records")
+        Raises:
+            InputError: repeats.csv or widths.csv is another file.
+        """
+        import pandas as pd
+
+        wanted, rows = range(self.asked.repeats), self._read("repeats.csv", _REPEATS).to_dict("records")
         done = {(row["settings"], row["repeat"]) for row in rows}
         digests = {variant: self.digest(variant) for variant in variants(self.asked, self.known)}
+        for variant in digests:
+            self.settings(variant)  # so that widths.csv is that of these settings where nothing is left to compute, too
         for variant, digest in digests.items():
             for row in self._found(variant, [repeat for repeat in wanted if (digest, repeat) not in done]):
                 row["picks"] = json.dumps([int(pick) for pick in row["picks"]])
                 rows.append({**dataclasses.asdict(variant), "settings": digest, **row})
                 self.write("repeats.csv", pd.DataFrame(rows))
+        first, digest = next(iter(digests.items()))
+        if not self._has_predictions(digest):
+            _, predicted, _ = next(self._predictions(first, [0]))
+            self._write_predictions(predicted, digest)
         frame = pd.DataFrame(rows)
         frame = frame[frame.settings.isin(digests.values()) & frame["repeat"].isin(wanted)]
         # In the order of the variants, whichever was computed first.
@@ -166,15 +197,17 @@ class Searches:
     def _found(self, variant: Variant, repeats: Sequence[int]) -> Iterator[dict[str, Any]]:
         """What repeats of a variant find."""
         known, n_train, top_k, seed = self.of(variant), variant.n_train, self.asked.top_k, self.asked.seed
+        first = variants(self.asked, self.known)[0]
         if variant.predictor == RANDOM:
             for repeat in repeats:
                 yield {"repeat": repeat, **prediction.random_search(known, n_train, top_k, repeat, seed)}
             return
         for repeat, predicted, told in self._predictions(variant, repeats):
             learned = prediction.draw(known, n_train, repeat, seed)
-            if not repeat and variant == variants(self.asked, self.known)[0]:
-                self._write_predictions(predicted)
-            found = prediction.judged(known, predicted, learned, top_k, above=self.asked.cut(), told=told)
+            if not repeat and variant == first:
+                self._write_predictions(predicted, self.digest(first))
+            top = prediction.ranking(predicted, learned, repeat, seed)[:top_k]
+            found = prediction.judged(known, predicted, learned, top, above=self.asked.cut(), told=told)
             yield {"repeat": repeat, **found}
 
     def _predictions(
@@ -196,23 +229,81 @@ class Searches:
             for place, repeat in enumerate(part):
                 yield repeat, predicted[:, place], None if probability is None else told[:, place]
 
-    def _write_predictions(self, predicted: np.ndarray) -> None:
-        import io
+    def _has_predictions(self, digest: str) -> bool:
+        """Whether predictions.parquet is of certain settings."""
+        import pandas as pd
+        from etils import epath
 
+        path = epath.Path(self.output) / "predictions.parquet"
+        try:
+            return pd.read_parquet(io.BytesIO(path.read_bytes()), columns=["arch"]).attrs.get("settings") == digest
+        except (OSError, ValueError):  # there is none, or it is none of these
+            return False
+
+    def _write_predictions(self, predicted: np.ndarray, digest: str) -> None:
         import pandas as pd
         from etils import epath
 
         from tfnas.evidence import plots as saving
         from tfnas.predictor import plots
 
-        known, buffer = self.known, io.BytesIO()
-        pd.DataFrame({"arch": known.archs, "predicted": 100 * predicted}).to_parquet(buffer, index=False)
-        files.write_atomic(epath.Path(self.output) / "predictions.parquet", buffer.getvalue())
-        kept = predicted >= 0
+        known, folder, kept = self.known, epath.Path(self.output), predicted >= 0
         if kept.any():
             label = f"{known.target} (percent)"
             figure = plots.agreement(100 * predicted[kept], 100 * known.accuracies[kept], label=label)
-            saving.save(figure, epath.Path(self.output) / "predictions.png")
+            saving.save(figure, folder / "predictions.png")
+        else:
+            (folder / "predictions.png").unlink(missing_ok=True)
+        # Last, as its digest says that both are there.
+        frame, buffer = pd.DataFrame({"arch": known.archs, "predicted": 100 * predicted}), io.BytesIO()
+        frame.attrs["settings"] = digest
+        frame.to_parquet(buffer, index=False)
+        files.write_atomic(folder / "predictions.parquet", buffer.getvalue())
+
+    def clear(self, made: Mapping[str, bool]) -> None:
+        """Removes what another command has left in a folder of searches, and says so.
+
+        Args:
+            made: name of a file -> whether this command writes it anew.
+
+        Raises:
+            InputError: the folder's repeats.csv is another file.
+        """
+        from etils import epath
+
+        folder = epath.Path(self.output)
+        if self._read("repeats.csv", _REPEATS).empty:
+            return
+        left = [name for name, is_made in made.items() if not is_made and (folder / name).exists()]
+        for name in left:
+            (folder / name).unlink()
+        if left:
+            print(f"removed, as of another command: {', '.join(left)}")
+
+    def _read(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
+        """A table of the folder, empty where there is none.
+
+        Raises:
+            InputError: it lacks one of the columns.
+        """
+        import pandas as pd
+        from etils import epath
+
+        path = epath.Path(self.output) / name
+        if not path.exists():
+            return pd.DataFrame(columns=list(columns))
+        try:
+            frame = pd.read_csv(io.BytesIO(path.read_bytes()), dtype={"settings": str})
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path} is none that this command goes on with, and no table. Give another --output"
+            ) from error
+        if missing := [column for column in columns if column not in frame]:
+            raise InputError(
+                f"{path} is none that this command goes on with: it lacks {', '.join(missing)}. Received: "
+                f"{', '.join(map(str, frame.columns))}. Give another --output"
+            )
+        return frame
 
     def write(self, name: str, frame: pd.DataFrame) -> None:
         """A table of the folder, whole or not at all."""

@@ -77,7 +77,8 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Columns of `OF_VARIANT`, `repeats`, every measure that some variant has, with `_std`, and `equal_n`, where
         variants with and without scores are compared: of one with scores, at which number of networks the one without
-        has the same tau, linear in the logarithm between those at hand; -inf or inf beyond them.
+        has the same tau, linear in the logarithm between those at hand; -inf or inf beyond them, NaN where one of
+        both has none.
     """
     measures = [name for name in MEASURES if name in rows and rows[name].notna().any()]
     groups = rows.groupby(list(OF_VARIANT), sort=False)[measures]
@@ -85,13 +86,14 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     found = means.join(spreads).reset_index()
     found.insert(len(OF_VARIANT), "repeats", groups.size().to_numpy())
     blind = found[(found.scores == 0) & (found.predictor != RANDOM)]
-    if (found.scores > 0).any() and len(blind):
+    if "tau" in found and (found.scores > 0).any() and len(blind):
         found["equal_n"] = [_equal_n(row, blind) if row.scores else math.nan for row in found.itertuples()]
     return found
 
 
 def _equal_n(row: Any, blind: pd.DataFrame) -> float:
-    same = blind[(blind.predictor == row.predictor) & (blind.stages == row.stages)].sort_values("n_train")
+    same = blind[(blind.predictor == row.predictor) & (blind.stages == row.stages) & blind.tau.notna()]
+    same = same.sort_values("n_train")
     return equal_n(same.n_train.to_numpy(float), same.tau.to_numpy(float), row.tau)
 
 
@@ -104,8 +106,10 @@ def equal_n(numbers: np.ndarray, quality: np.ndarray, wanted: float) -> float:
         wanted: what is to be reached.
 
     Returns:
-        -inf where the first has it already, inf where none does.
+        -inf where the first has it already, inf where none does; NaN where nothing is wanted or at hand.
     """
+    if math.isnan(wanted) or not len(quality):
+        return math.nan
     reached = np.flatnonzero(quality >= wanted)
     if not len(reached):
         return math.inf
@@ -153,8 +157,9 @@ def _curves(searches: Searches, rows: pd.DataFrame) -> dict[str, np.ndarray]:
     asked, found = searches.asked, {}
     for variant in variants(asked, searches.known):
         if variant.n_train == asked.n_train[0]:
-            picks = [_stretched(one, asked.top_k) for one in _of(rows, variant).picks]
-            found[variant.name] = 100 * searches.known.tests[np.array(picks)]
+            picks = [_stretched(one, asked.top_k) for one in _of(rows, variant).picks if len(one)]
+            if picks:  # none where all networks are learned from
+                found[variant.name] = 100 * searches.known.tests[np.array(picks)]
     return found
 
 

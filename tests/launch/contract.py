@@ -217,6 +217,8 @@ BAD_INPUT = {
         "--output=OUT --table=nasbench201_digits --threshold=100": "--threshold is 0 or more and below 100",
         "--output=OUT --table=nasbench201_digits --threshold=5": "only such that lie above it",
         "--output=OUT --table=nasbench201_digits --threshold=99": "only such that lie at or below it",
+        # One of the first repeat's networks lies at or below it, and some split holds that one out.
+        "--output=OUT --table=nasbench201_digits --n_train=9 --repeats=1 --threshold=50": "and --splits=10, of which",
         "--output=OUT --table=nasbench201_digits --accuracy_range=50,100": "lie outside --accuracy_range",
         "--output=OUT --table=nasbench201_digits --accuracy_range=50": "the largest accuracy. Received: 50",
         "--output=OUT --table=nasbench201_digits --accuracy_range=100,50": "Received: 1.0 to 0.5",

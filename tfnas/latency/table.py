@@ -19,6 +19,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tfnas import files
 from tfnas.errors import InputError
 from tfnas.latency import operations
@@ -82,9 +84,12 @@ def read(path: epath.PathLike) -> LatencyTable:
     names, times = frame[OPERATION].astype(str).str.strip(), frame[MS]
     if (doubled := names[names.duplicated()]).size:
         raise InputError(f"{path} has an operation twice. Received: {doubled.iloc[0]!r}")
-    wrong = ~(times >= 0) | (times == float("inf")) if times.dtype.kind in "iuf" else times.notna() | True
+    wrong = np.ones(len(times), bool)
+    if times.dtype.kind in "iuf":
+        numbers = times.to_numpy(np.float64, na_value=np.nan)  # of a nullable column too
+        wrong = ~((numbers >= 0) & (numbers < np.inf))
     if wrong.any():
-        first = int(wrong.to_numpy().argmax())
+        first = int(wrong.argmax())
         raise InputError(
             f"{path}: {MS} must be a number of 0 or more. Received: {times.iloc[first]} for {names.iloc[first]!r}"
         )

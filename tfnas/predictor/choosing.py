@@ -50,6 +50,7 @@ def cross_validate(
     number: int = 10,
     seed: int = 0,
     threshold: float | None = None,
+    above: float | None = None,
 ) -> pd.DataFrame:
     """Errors on what was held out, a row for each split; the predictors of all splits train as one batch.
 
@@ -59,10 +60,11 @@ def cross_validate(
         accuracies: fractions [N].
         number: of splits.
         seed: of the splits and the predictors.
-        threshold: of two stages; errors then are those of networks above it, whose predictions are the second stage's.
+        threshold: of two stages, a fraction; None for one.
+        above: as `judge` has it.
 
     Returns:
-        Columns split, mse (in percentage points squared), tau, r2.
+        Columns split and those of `judge`.
 
     Raises:
         InputError: as `model.fit`, or too few networks.
@@ -73,15 +75,38 @@ def cross_validate(
     parts = splits(len(graphs), number, seed)
     tasks = [Task(learned, seeds.derive_seed(seed, "fold", i)) for i, (learned, _) in enumerate(parts)]
     predictor = model.fit(settings, graphs, accuracies, tasks, threshold=threshold)
-    if threshold is not None:
-        predictor = model.Predictor(predictor.regressor)
-    found = predictor.predict_graphs(graphs)
+    told, probability = predictor.predict_stages(graphs)
+    ranked = model.ranked(told, probability)
     rows = []
     for split, (_, held) in enumerate(parts):
-        if threshold is not None:
-            held = held[accuracies[held] > threshold]
-        rows.append({"split": split, **errors(found[held, split], accuracies[held])})
+        second = None if probability is None else told[held, split]
+        rows.append({"split": split, **judge(ranked[held, split], accuracies[held], above=above, told=second)})
     return pd.DataFrame(rows)
+
+
+def judge(
+    predicted: np.ndarray, accuracies: np.ndarray, *, above: float | None = None, told: np.ndarray | None = None
+) -> dict[str, float]:
+    """Errors of predictors of one stage or two, which are comparable: those of the same name are of the same networks.
+
+    Args:
+        predicted: by which networks rank: [n].
+        accuracies: fractions [n].
+        above: accuracy, a fraction, above which networks have errors of their own besides.
+        told: of two stages, the accuracies that the second tells of all networks: [n].
+
+    Returns:
+        mse (percentage points squared), tau and r2 of all networks, mse and r2 NaN for two stages; mse_above, tau_above
+        and r2_above of those above `above`, whether or not a first stage keeps them.
+    """
+    found = errors(predicted, accuracies)
+    if told is not None:
+        found |= {"mse": np.nan, "r2": np.nan}  # what a first stage turns down has no accuracy told
+    if above is not None:
+        good = accuracies > above
+        second = errors((predicted if told is None else told)[good], accuracies[good])
+        found |= {f"{name}_above": value for name, value in second.items()}
+    return found
 
 
 def errors(predicted: np.ndarray, accuracies: np.ndarray) -> dict[str, float]:

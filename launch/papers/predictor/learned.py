@@ -15,12 +15,12 @@ from launch.jobs import prediction
 from launch.jobs.knowledge import Known
 from launch.papers.base import Inputs, Made
 from launch.papers.predictor import tables
+from tfnas.errors import InputError
 from tfnas.predictor.settings import PAPER
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from tfnas.predictor.model import Predictor
     from tfnas.predictor.settings import Settings
 
 SIZES = (43, 86, 172, 344, 860)
@@ -28,70 +28,97 @@ _LOOKED_AT = 20_000
 
 
 def mse(inputs: Inputs, *, settings: Settings = PAPER) -> Made:
-    """Mean squared error above the threshold, of predictors of all networks and of those of good ones alone.
+    """Mean squared error of predictors of all networks and of those of good ones alone, above the threshold.
 
     Over networks that the predictor has not learned from, at most 20,000; mean over the repeats, with its deviation.
+    Of one stage there is the error over all of them besides: the paper's number may be either.
     """
     import pandas as pd
 
-    from tfnas.predictor import choosing, model
+    from tfnas.predictor import choosing
 
-    known, repeats = tables.known(inputs), inputs.repeats
-    threshold, notes = tables.cut_of(known.accuracies)
-    drawn = tables.looked_at(len(known.archs), _LOOKED_AT, inputs.seed)
+    known, number, drawn, fresh, thresholds, notes = _looked_at(inputs)
+    accuracies = known.accuracies[drawn]
+    above = accuracies[:, None] > np.array(thresholds)
+    whole, good = "mean squared error over all", "mean squared error above the threshold"
     rows = []
-    for name, cut in (("one_stage", None), ("two_stage", threshold)):
-        found, learned = _trained(settings, known, repeats, inputs.seed, cut)
-        predicted = model.Predictor(found.regressor).predict_graphs(known.graphs.take(drawn))
-        errors = []
-        for repeat, own in enumerate(learned):
-            fresh = ~np.isin(drawn, own) & (known.accuracies[drawn] > threshold)
-            errors.append(choosing.errors(predicted[fresh, repeat], known.accuracies[drawn[fresh]])["mse"])
-        paper, above = float(inputs.experiment.expected[name]), int((known.accuracies > threshold).sum())
-        rows.append(tables.row(name, "mean squared error above the threshold", errors, above, paper))
+    for stage, cuts in (("one_stage", None), ("two_stage", thresholds)):
+        told, _ = tables.stages(
+            settings, known, number, range(inputs.repeats), inputs.seed, cuts, known.graphs.take(drawn)
+        )
+        parts = {(stage, good): fresh & above}
+        if cuts is None:
+            parts = {(f"{stage}, all", whole): fresh, **parts}
+        for (name, measure), part in parts.items():
+            errors = [
+                choosing.errors(column[mine], accuracies[mine])["mse"]
+                for column, mine in zip(told.T, part.T, strict=True)
+            ]
+            count, paper = round(part.sum(axis=0).mean()), float(inputs.experiment.expected[stage])
+            rows.append(tables.row(name, measure, errors, count, paper))
+    notes += ("the paper does not say whether its error of one stage is over all networks: it stands beside both",)
     table = pd.DataFrame(rows)
     return Made(table, tables.bars(table, "mean squared error (percentage points squared)"), notes)
 
 
 def kept(inputs: Inputs, *, settings: Settings = PAPER) -> Made:
-    """Share of the networks that the first stage keeps: above the threshold, below it, of the best 1 %."""
+    """Share of the networks that the first stage keeps: above the threshold, below it, of the best 1 %.
+
+    Of networks that a repeat has not learned from, at most 20,000; a repeat that has learned from all of a part has no
+    share of it.
+    """
     import pandas as pd
 
-    known, repeats = tables.known(inputs), inputs.repeats
-    threshold, notes = tables.cut_of(known.accuracies)
-    drawn = tables.looked_at(len(known.archs), _LOOKED_AT, inputs.seed)
-    found, _ = _trained(settings, known, repeats, inputs.seed, threshold)
-    passed = found.predict_graphs(known.graphs.take(drawn)) >= 0
-    accuracies = known.accuracies[drawn]
-    parts = {
-        "above the threshold": accuracies > threshold,
-        "at or below it": accuracies <= threshold,
-        "the best 1 %": accuracies >= np.quantile(accuracies, 0.99),
-    }
-    rows = [
-        tables.row(name, "share that the first stage keeps (%)", 100 * passed[part].mean(axis=0), int(part.sum()))
-        for name, part in parts.items()
-    ]
-    return Made(pd.DataFrame(rows), _histograms(100 * accuracies, passed, 100 * threshold), notes)
+    from tfnas.predictor.model import KEPT
+
+    known, number, drawn, fresh, thresholds, notes = _looked_at(inputs)
+    _, probability = tables.stages(
+        settings, known, number, range(inputs.repeats), inputs.seed, thresholds, known.graphs.take(drawn)
+    )
+    passed, accuracies = probability >= KEPT, known.accuracies[drawn]
+    above = accuracies[:, None] > np.array(thresholds)
+    best = accuracies[:, None] >= np.quantile(accuracies, 0.99)
+    rows = []
+    for name, part in (("above the threshold", above), ("at or below it", ~above), ("the best 1 %", best)):
+        part = fresh & part
+        shares = [100 * kept[mine].mean() for kept, mine in zip(passed.T, part.T, strict=True) if mine.any()]
+        count = round(part.sum(axis=0).mean())
+        rows.append(tables.row(name, "share that the first stage keeps (%)", shares or [np.nan], count))
+    figure = _histograms(100 * accuracies, fresh & passed, fresh & ~passed, 100 * float(np.mean(thresholds)))
+    return Made(pd.DataFrame(rows), figure, notes)
 
 
 def sizes(inputs: Inputs, *, settings: Settings = PAPER, ns: Sequence[int] = SIZES) -> Made:
-    """Accuracy of the best of the top K by the number of networks trained, N + K, for several N."""
+    """Accuracy of the best of the top K by the number of networks trained, N + K, for several N.
+
+    Raises:
+        InputError: the table has too few networks for the least N.
+    """
     import pandas as pd
 
-    known, repeats = tables.known(inputs), inputs.repeats
+    from tfnas.predictor import model
+
+    known, seed = tables.known(tables.ordered(inputs)), inputs.seed
     threshold, notes = tables.cut_of(known.accuracies)
     count = len(known.archs)
     lines: dict[str, np.ndarray] = {}
     rows = []
-    largest = max(n for n in ns if 3 * n <= 2 * count)
+    fitting = [n for n in ns if 3 * n <= 2 * count]
+    largest = max(fitting, default=count)
     budgets = [largest + k for k in (10, 50, 100, 200) if largest + k <= count]
-    for n in (n for n in ns if 3 * n <= 2 * count):
+    if not budgets:
+        raise InputError(
+            f"{inputs.experiment.id} learns from {min(ns)} networks and more, at most two thirds of a table. Received: "
+            f"a table of {count}. Needed: {max(-(-3 * min(ns) // 2), min(ns) + 10)} networks or more"
+        )
+    for n in fitting:
         picks = []
-        for part in prediction.together(range(repeats)):
-            predicted = prediction.train(settings, known, n, part, inputs.seed, threshold).predict_graphs(known.graphs)
-            tops = np.argsort(-predicted, axis=0, kind="stable")[: budgets[-1] - n]
-            picks += [prediction.best_so_far(known.accuracies, top) for top in tops.T]
+        for part in prediction.together(range(inputs.repeats)):
+            cuts = tables.cuts(known, threshold, n, part, seed)
+            predicted = model.ranked(*tables.stages(settings, known, n, part, seed, cuts, known.graphs))
+            for repeat, column in zip(part, predicted.T, strict=True):
+                top = prediction.ranking(column, prediction.draw(known, n, repeat, seed), repeat, seed)
+                picks.append(prediction.best_so_far(known.accuracies, top[: budgets[-1] - n]))
         lines[f"N = {n}"] = 100 * known.accuracies[np.array(picks)]
         for budget in budgets:
             values = lines[f"N = {n}"][:, budget - n - 1]
@@ -99,16 +126,23 @@ def sizes(inputs: Inputs, *, settings: Settings = PAPER, ns: Sequence[int] = SIZ
     return Made(pd.DataFrame(rows), _budgets(lines), notes)
 
 
-def _trained(
-    settings: Settings, known: Known, repeats: int, seed: int, threshold: float | None
-) -> tuple[Predictor, list[np.ndarray]]:
-    """Predictors of all repeats, and the rows that each has learned from."""
-    number = tables.n_train(len(known.archs))
-    found = prediction.train(settings, known, number, range(repeats), seed, threshold)
-    return found, tables.learned(known, number, repeats, seed)
+def _looked_at(inputs: Inputs) -> tuple[Known, int, np.ndarray, np.ndarray, list[float], tuple[str, ...]]:
+    """The table; how many networks a repeat learns from; what errors are of; and the threshold of each repeat.
+
+    Returns:
+        (known, number, rows looked at [n], which of them each repeat has not learned from [n, repeats], thresholds,
+        what is to be told of these).
+    """
+    known, repeats = tables.known(tables.ordered(inputs)), inputs.repeats
+    number, (cut, notes) = tables.n_train(len(known.archs)), tables.cut_of(known.accuracies)
+    drawn = tables.looked_at(len(known.archs), _LOOKED_AT, inputs.seed)
+    learned = tables.learned(known, number, repeats, inputs.seed)
+    fresh = np.stack([~np.isin(drawn, own) for own in learned], axis=1)
+    return known, number, drawn, fresh, tables.cuts(known, cut, number, range(repeats), inputs.seed), notes
 
 
-def _histograms(accuracies: np.ndarray, passed: np.ndarray, threshold: float) -> Figure:
+def _histograms(accuracies: np.ndarray, kept: np.ndarray, dropped: np.ndarray, threshold: float) -> Figure:
+    """Accuracies, percent [n], of what each repeat keeps and drops, [n, repeats] bool."""
     from matplotlib.figure import Figure
 
     from tfnas.evidence.plots import COLOURS
@@ -116,9 +150,8 @@ def _histograms(accuracies: np.ndarray, passed: np.ndarray, threshold: float) ->
     figure = Figure(figsize=(7.0, 3.6), layout="constrained")
     axes = figure.subplots()
     bins = np.linspace(np.quantile(accuracies, 0.01), accuracies.max(), 60)
-    share = passed.mean(axis=1)
-    axes.hist(accuracies, bins, weights=share, color=COLOURS[0], alpha=0.6, label="kept")
-    axes.hist(accuracies, bins, weights=1 - share, color=COLOURS[5], alpha=0.6, label="dropped")
+    axes.hist(accuracies, bins, weights=kept.mean(axis=1), color=COLOURS[0], alpha=0.6, label="kept")
+    axes.hist(accuracies, bins, weights=dropped.mean(axis=1), color=COLOURS[5], alpha=0.6, label="dropped")
     axes.axvline(threshold, color="black", linestyle="--", linewidth=0.8)
     axes.set_xlabel("accuracy (%)", fontsize=9)
     axes.set_ylabel("networks, mean over repeats", fontsize=9)

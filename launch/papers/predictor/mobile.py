@@ -41,6 +41,7 @@ def front(inputs: Inputs, *, settings: Settings = CHAIN) -> Made:
     """
     import pandas as pd
 
+    inputs = tables.ordered(inputs)
     known = tables.known(inputs)
     latency = inputs.truth["latency"].to_numpy(float)
     count, number = len(known.archs), tables.n_train(len(known.archs), N_TRAIN)
@@ -96,6 +97,7 @@ def quality(inputs: Inputs, *, settings: Settings = CHAIN) -> Made:
 
     from tfnas.predictor import choosing
 
+    inputs = tables.ordered(inputs)
     known = tables.known(inputs)
     count, number = len(known.archs), tables.n_train(len(known.archs), N_TRAIN)
     rows_of_first = prediction.draw(known, number, 0, inputs.seed)

@@ -26,6 +26,7 @@ def scatter(inputs: Inputs) -> Made:
     """
     import pandas as pd
 
+    inputs = tables.ordered(inputs)
     validated = 100 * tables.draw_runs(tables.runs(inputs), inputs.seed, 0)
     tests = inputs.truth[inputs.datasets[0]].to_numpy(np.float64)
     count, first = len(tests), chosen(validated, inputs.seed, 0)
@@ -47,6 +48,7 @@ def repeated(inputs: Inputs) -> Made:
     """Both accuracies of the network that validates best, where every repeat draws one run of each network."""
     import pandas as pd
 
+    inputs = tables.ordered(inputs)
     values = tables.runs(inputs)
     tests = inputs.truth[inputs.datasets[0]].to_numpy(np.float64)
     found = np.array([oracle(values, tests, inputs.seed, repeat) for repeat in range(inputs.repeats)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Sequence
@@ -21,9 +22,17 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from tfnas.predictor.graphs import Graphs
+    from tfnas.predictor.settings import Settings
+
 N_TRAIN, THRESHOLD = 172, 91.0
 # Single runs: those of NAS-Bench-101 on the images that validate, those of the embedded table on its test images.
 _RUNS = (re.compile(r"val_108_\d+"), re.compile(r"test_accuracy_\d+"))
+
+
+def ordered(inputs: Inputs) -> Inputs:
+    """The same with the networks in the order of their strings: what is drawn does not depend on that of the file."""
+    return dataclasses.replace(inputs, truth=inputs.truth.sort_index())
 
 
 def known(inputs: Inputs, accuracies: np.ndarray | None = None) -> Known:
@@ -39,18 +48,61 @@ def known(inputs: Inputs, accuracies: np.ndarray | None = None) -> Known:
     return Known(inputs.space, archs, graphs, tests if accuracies is None else accuracies, tests, inputs.datasets[0])
 
 
-def cut_of(accuracies: np.ndarray) -> tuple[float, tuple[str, ...]]:
+def cut_of(accuracies: np.ndarray) -> tuple[float | None, tuple[str, ...]]:
     """The threshold of the first stage as a fraction, and what is to be told of it.
 
-    It is the paper's where a tenth of the accuracies, fractions, or more lie on either side, else their median.
+    It is the paper's where a tenth of the accuracies, fractions, or more lie on either side; else None, as it is that
+    of each repeat: see `cuts`.
     """
     above = float((accuracies > THRESHOLD / 100).mean())
     if 0.1 <= above <= 0.9:
         return THRESHOLD / 100, ()
-    median = float(np.median(accuracies))
-    return median, (
-        f"the threshold is the median, {100 * median:.2f}, as {above:.0%} of the networks lie above {THRESHOLD:g}",
+    return None, (
+        f"the threshold is the median of the networks that a repeat learns from, as {above:.0%} of all lie above "
+        f"{THRESHOLD:g}",
     )
+
+
+def cuts(known: Known, cut: float | None, number: int, repeats: Sequence[int], seed: int) -> list[float]:
+    """The threshold of each repeat: the one of `cut_of`, else the median of what it learns from, all that it knows."""
+    if cut is not None:
+        return [cut] * len(repeats)
+    return [float(np.median(known.accuracies[prediction.draw(known, number, repeat, seed)])) for repeat in repeats]
+
+
+def stages(
+    settings: Settings,
+    known: Known,
+    number: int,
+    repeats: Sequence[int],
+    seed: int,
+    thresholds: Sequence[float] | None,
+    graphs: Graphs,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """What the predictors of some repeats say, as :meth:`tfnas.predictor.model.Predictor.predict_stages`.
+
+    Those that share a threshold train side by side.
+
+    Args:
+        settings: of the predictors.
+        known: a table.
+        number: of networks that a repeat learns from.
+        repeats: which.
+        seed: of draws and weights.
+        thresholds: of each repeat, fractions; None for one stage.
+        graphs: n that are told.
+
+    Returns:
+        Accuracies [n, repeats], and probabilities [n, repeats] of two stages, None of one.
+    """
+    shared = thresholds is None or len(set(thresholds)) == 1
+    found, done = [], 0
+    for part in prediction.together(repeats) if shared else ([repeat] for repeat in repeats):
+        cut = None if thresholds is None else thresholds[done]
+        found.append(prediction.train(settings, known, number, part, seed, cut).predict_stages(graphs))
+        done += len(part)
+    told, probability = zip(*found, strict=True)
+    return np.concatenate(told, axis=1), None if thresholds is None else np.concatenate(probability, axis=1)
 
 
 def runs(inputs: Inputs, *, needed: bool = True) -> np.ndarray | None:

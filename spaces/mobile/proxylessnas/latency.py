@@ -122,12 +122,15 @@ def read_table(path: epath.PathLike) -> LayerLatencies:
     tables.require(frame.columns, (name, ms), path)
     if "resolution" in frame.columns:
         frame = frame[frame["resolution"] == _SIDE]
-    times: dict[str, float] = {}
+    times: dict[str, object] = {}
     for key, value in zip(frame[name].astype(str), frame[ms], strict=True):
-        times.setdefault(key, float(value))
+        times.setdefault(key, value)
 
     def look_up(key: str) -> float:
-        value = times.get(key, np.nan)
+        try:
+            value = float(times.get(key, np.nan))
+        except (TypeError, ValueError):  # text, or a value that is missing
+            value = np.nan
         if not 0 <= value < np.inf:
             raise InputError(
                 f"{path} tells no milliseconds of a layer of ProxylessNAS. Received: {times.get(key, 'none')}. "

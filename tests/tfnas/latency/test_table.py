@@ -79,6 +79,8 @@ def test_the_checksum_is_of_the_content_alone(tmp_path):
         ({"operation": ["a", "b"], "ms": [1.0, -2.0]}, "Received: -2.0 for 'b'"),
         ({"operation": ["a", "b"], "ms": [1.0, None]}, "Received: nan for 'b'"),
         ({"operation": ["a", "b"], "ms": [np.inf, 1.0]}, "Received: inf for 'a'"),
+        ({"operation": ["a", "b"], "ms": pd.array([1.0, None], dtype="Float64")}, "<NA> for 'b'"),
+        ({"operation": ["a", "b"], "ms": pd.array([1, None], dtype="Int64")}, "<NA> for 'b'"),
         ({"operation": ["a"], "ms": ["slow"]}, "Received: slow for 'a'"),
         ({"operation": [], "ms": []}, "has no operations"),
     ],

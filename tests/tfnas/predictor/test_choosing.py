@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from tests.tfnas.predictor import cases
+from tfnas import seeds
 from tfnas.errors import InputError
 from tfnas.predictor import choosing, model
 from tfnas.predictor.settings import PAPER, REFERENCE
@@ -49,20 +50,31 @@ def test_cross_validation_is_of_what_was_held_out():
     found = choosing.cross_validate(SMALL, graphs, accuracies, number=3, seed=5)
     assert list(found.columns) == ["split", "mse", "tau", "r2"]
     learned, held = choosing.splits(30, 3, seed=5)[1]
-    from tfnas import seeds
-
     alone = model.fit(SMALL, graphs, accuracies, [Task(learned, seeds.derive_seed(5, "fold", 1))])
     expected = choosing.errors(alone.predict_graphs(graphs.take(held))[:, 0], accuracies[held].astype(np.float64))
     assert found.iloc[1].to_dict() == pytest.approx({"split": 1, **expected}, rel=1e-3, abs=1e-3)
 
 
-def test_cross_validation_of_two_stages_is_of_good_networks():
+def test_cross_validation_of_two_stages_and_of_one_is_of_the_same_networks():
     graphs = cases.graphs(60)
-    accuracies = cases.accuracies(graphs)
-    threshold = float(np.quantile(accuracies, 0.3))
-    found = choosing.cross_validate(SMALL, graphs, accuracies, number=2, seed=0, threshold=threshold)
-    assert (found["mse"] > 0).all()
-    assert not found["mse"].equals(choosing.cross_validate(SMALL, graphs, accuracies, number=2, seed=0)["mse"])
+    accuracies = cases.accuracies(graphs).astype(np.float64)
+    cut = float(np.quantile(accuracies, 0.3))
+    two = choosing.cross_validate(SMALL, graphs, accuracies, number=2, seed=0, threshold=cut, above=cut)
+    one = choosing.cross_validate(SMALL, graphs, accuracies, number=2, seed=0, above=cut)
+    assert list(two.columns) == list(one.columns)
+    assert two["mse"].isna().all()
+    assert one["mse"].notna().all()
+    parts = choosing.splits(60, 2, 0)
+    tasks = [Task(learned, seeds.derive_seed(0, "fold", i)) for i, (learned, _) in enumerate(parts)]
+    for found, threshold in ((one, None), (two, cut)):
+        fitted = model.fit(SMALL, graphs, accuracies, tasks, threshold=threshold)
+        second = model.Predictor(fitted.regressor).predict_graphs(graphs)
+        for split, (_, held) in enumerate(parts):
+            good = [row for row in held if accuracies[row] > cut]
+            errors = [(100 * (second[row, split] - accuracies[row])) ** 2 for row in good]
+            assert found["mse_above"][split] == pytest.approx(sum(errors) / len(errors), rel=1e-3)
+            ranks = fitted.predict_graphs(graphs)[held, split]
+            assert found["tau"][split] == pytest.approx(stats.kendalltau(ranks, accuracies[held]).statistic, abs=1e-6)
 
 
 @pytest.mark.parametrize("settings", [SMALL, PAPER, REFERENCE])

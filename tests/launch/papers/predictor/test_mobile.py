@@ -37,7 +37,14 @@ def inputs():
         },
         index=pd.Index(map(str, archs), name="arch"),
     )
-    return Inputs(EXPERIMENTS["np_fig8"], SPACE, frame, ("imagenet2012",), None, seed=3, repeats=2)
+    return tables.ordered(Inputs(EXPERIMENTS["np_fig8"], SPACE, frame, ("imagenet2012",), None, seed=3, repeats=2))
+
+
+@pytest.mark.parametrize(("name", "make"), [("np_fig8", mobile.front), ("np_fig9", mobile.quality)])
+def test_the_order_of_the_table_does_not_matter(inputs, name, make):
+    inputs = dataclasses.replace(inputs, experiment=EXPERIMENTS[name], repeats=1)
+    other = dataclasses.replace(inputs, truth=inputs.truth.sort_values("imagenet2012", ascending=False))
+    pd.testing.assert_frame_equal(make(inputs, settings=QUICK).rows, make(other, settings=QUICK).rows)
 
 
 def height(accuracies, latency, rows, at):

@@ -18,7 +18,7 @@ SPACE = spaces.get("nasbench101")
 
 def inputs_of(name, columns, repeats=1):
     archs = SPACE.sample_distinct(np.random.default_rng(0), len(columns["cifar10"]))
-    frame = pd.DataFrame(columns, index=pd.Index(map(str, archs), name="arch"))
+    frame = pd.DataFrame(columns, index=pd.Index(sorted(map(str, archs)), name="arch"))
     return Inputs(EXPERIMENTS[name], SPACE, frame, ("cifar10",), None, seed=3, repeats=repeats)
 
 
@@ -40,6 +40,13 @@ def test_runs_are_drawn_evenly_and_never_where_there_is_none():
     assert np.array_equal(drawn[4], tables.draw_runs(values, 0, 4))
     with pytest.raises(InputError, match="2 networks have no single run"):
         tables.draw_runs(np.array([[np.nan], [0.1], [np.nan]]), 0, 0)
+
+
+@pytest.mark.parametrize(("name", "make"), [("np_fig3", oracle.scatter), ("np_oracle", oracle.repeated)])
+def test_the_order_of_the_table_does_not_matter(columns, name, make):
+    inputs = inputs_of(name, columns, repeats=8)
+    other = dataclasses.replace(inputs, truth=inputs.truth.sort_values("cifar10", ascending=False))
+    pd.testing.assert_frame_equal(make(inputs).rows, make(other).rows)
 
 
 def test_figure_3(columns):

@@ -90,9 +90,16 @@ class TestTable:
         archs = _archs(3)
         assert latency.read(tmp_path / "t.parquet").of(archs).tolist() == latency.read(table).of(archs).tolist()
 
-    @pytest.mark.parametrize("value", [None, -1.0, np.nan, np.inf])
+    def test_what_other_rows_have_does_not_matter(self, table, tmp_path):
+        frame = pd.read_csv(table).astype({"mean_ms": object})
+        frame.loc[len(frame)] = ["network", "unknown", 224]
+        frame.to_csv(tmp_path / "more.csv", index=False)
+        archs = _archs(3)
+        assert latency.read(tmp_path / "more.csv").of(archs).tolist() == latency.read(table).of(archs).tolist()
+
+    @pytest.mark.parametrize("value", [None, -1.0, np.nan, np.inf, "slow", "<NA>"])
     def test_a_layer_that_it_does_not_tell(self, table, tmp_path, value):
-        frame = pd.read_csv(table)
+        frame = pd.read_csv(table).astype({"mean_ms": object})
         chosen = frame.op.str.contains("28x28x40-output:14x14x80-expand:6-kernel:5")
         frame = frame[~chosen] if value is None else frame.assign(mean_ms=frame.mean_ms.mask(chosen, value))
         frame.to_csv(tmp_path / "bad.csv", index=False)
