@@ -35,6 +35,7 @@ from launch.flags.inference import Sizes
 from launch.flags.trained import Trained
 from launch.jobs import asked, base, summary, thresholds
 from tfnas import tables
+from tfnas.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +50,11 @@ class Config(Trained, Sizes, Architectures, Execution):
         """
         Execution.check(self)
         self.names()
+        if self.repeats > 1 and (inferred := self.names("ensemble")):
+            raise InputError(
+                f"--repeats draws weights anew for scores of one network; {', '.join(inferred)} is of an ensemble: give "
+                f"--ensemble, or another --seed. Received: --repeats={self.repeats}"
+            )
         archs = self.choose(self.search_space(), self.seed)
         self.start_tensorflow()
         self.check_training()

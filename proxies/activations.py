@@ -23,11 +23,16 @@ _REGION_SHAPE = (4, 4)
 def naswot(passes: Passes) -> float:
     """Log |det K|, K_ij the number of ReLU units that agree on images i and j (Mellor et al., ICML 2021).
 
-    Units of ReLU6 count too, on where they are above 0; the reference sees those of ReLU alone. -inf
-    where two images share all codes.
+    Units of ReLU6 count too, on where they are above 0; the reference sees those of ReLU alone. -inf where two images
+    share all codes, of which the decomposition would give the logarithm of its round-off. No score of activations that
+    are not finite: such units would all be off.
     """
     codes = passes.forward().codes
-    return np.nan if codes is None else np.linalg.slogdet(codes)[1]
+    if codes is None or not np.isfinite(passes.logits()).all():
+        return np.nan
+    if np.sum(codes == codes.max()) > len(codes):
+        return -np.inf
+    return np.linalg.slogdet(codes)[1]
 
 
 @proxy(
@@ -54,8 +59,9 @@ def linear_regions(passes: Passes) -> float:
     else:
         graph, arrays = passes.graph, passes.weights
     images = passes.noise(_REGION_IMAGES, "regions", shape=graph.input_shape)
-    codes = Network(graph, arrays, dtype=passes.options.dtype).forward(images, "batch", keep=False, codes=True).codes
-    return np.nan if codes is None else count_regions(codes)
+    run = Network(graph, arrays, dtype=passes.options.dtype).forward(images, "batch", keep=False, codes=True)
+    finite = np.isfinite(run.values[graph.output].numpy()).all()
+    return count_regions(run.codes) if finite and run.codes is not None else np.nan
 
 
 def count_regions(codes: np.ndarray) -> float:
@@ -89,8 +95,11 @@ def swap(passes: Passes) -> float:
     )
 
 
-def count_patterns(passes: Passes, weights: dict[str, np.ndarray], images: np.ndarray) -> int:
-    """Distinct on/off patterns over the images (at most 64, of any size) among all units of ReLU maps."""
+def count_patterns(passes: Passes, weights: dict[str, np.ndarray], images: np.ndarray) -> float:
+    """Distinct on/off patterns over the images (at most 64, of any size) among all units of ReLU maps.
+
+    NaN where the network's outputs are not finite.
+    """
     from tfnas.engine import Network
     from tfnas.networks.builder import with_input_shape
 
@@ -109,5 +118,7 @@ def count_patterns(passes: Passes, weights: dict[str, np.ndarray], images: np.nd
             patterns.append(np.unique(np.where(on, bits[:, None], np.uint64(0)).sum(axis=0, dtype=np.uint64)))
 
     network = Network(graph, weights, fuse=False, dtype=passes.options.dtype)
-    network.forward(images, "batch", keep=False, observer=note)
+    run = network.forward(images, "batch", keep=False, observer=note)
+    if not np.isfinite(run.values[graph.output].numpy()).all():
+        return np.nan
     return len(np.unique(np.concatenate(patterns))) if patterns else 0

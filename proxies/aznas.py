@@ -91,6 +91,8 @@ def analyse(passes: Passes, images: np.ndarray) -> tuple[list[float], list[float
 
 def _entropy(features: np.ndarray) -> float:
     rows = features.reshape(-1, features.shape[-1]).astype(np.float64)
+    if not np.isfinite(rows).all():
+        return np.nan
     rows = rows - rows.mean(axis=0)
     spectrum = np.linalg.eigvalsh(rows.T @ rows / len(rows))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -99,10 +101,16 @@ def _entropy(features: np.ndarray) -> float:
 
 
 def _trainability(g_in: np.ndarray, g_out: np.ndarray) -> float:
+    if not np.isfinite(g_in).all():
+        return np.nan
     if g_in.shape == g_out.shape and np.array_equal(g_in, g_out):
         return -np.inf
-    stride = g_in.shape[1] // g_out.shape[1]
+    stride = -(-g_in.shape[1] // g_out.shape[1])
     if stride > 1:  # a pixel of the output against the pixels of the input that it covers
+        n, h, w, c = g_in.shape
+        # Of odd maps the last output covers what lies outside as well, where there is no gradient.
+        missing = [stride * to - of for to, of in zip(g_out.shape[1:3], (h, w), strict=True)]
+        g_in = np.pad(g_in, ((0, 0), *((0, more) for more in missing), (0, 0)))
         n, h, w, c = g_in.shape
         g_in = g_in.reshape(n, h // stride, stride, w // stride, stride, c).transpose(0, 1, 3, 5, 2, 4)
     channels = g_out.shape[-1]

@@ -75,6 +75,8 @@ def module_outputs(graph: Graph) -> dict[str, str]:
 def _smallest_eigenvalue(output: np.ndarray) -> float:
     channels = output.reshape(-1, output.shape[-1]).T.astype(np.float64)
     count, places = channels.shape
+    if not np.isfinite(channels).all():
+        return np.nan
     # Centred maps of fewer places than channels are dependent: what the decomposition gives then is round-off about 0.
     if count >= places or count < 2:
         return 0.0

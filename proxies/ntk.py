@@ -26,7 +26,9 @@ _ntk_proxy = functools.partial(
 @_ntk_proxy("fnorm", bn="batch", summary="Frobenius norm of the tangent kernel")
 def fnorm(passes: Passes) -> float:
     """||Theta||_F."""
-    return np.linalg.norm(passes.ntk())
+    kernel = passes.ntk()
+    largest = np.abs(kernel).max()
+    return largest * np.linalg.norm(kernel / largest) if 0 < largest < np.inf else largest
 
 
 @_ntk_proxy(
@@ -56,9 +58,9 @@ def ncn(passes: Passes) -> float:
 
 
 def condition_number(kernel: np.ndarray) -> float:
-    """lambda_max / lambda_min of a symmetric matrix [N, N]; inf if singular or not finite."""
+    """lambda_max / lambda_min of a symmetric matrix [N, N]; inf if singular, NaN if not finite."""
     if not np.isfinite(kernel).all():
-        return np.inf
+        return np.nan
     values = np.linalg.eigvalsh(kernel)
     return np.inf if values[0] <= _SINGULAR * values[-1] else float(values[-1] / values[0])
 
@@ -84,6 +86,7 @@ def label_gradient_alignment(kernel: np.ndarray, labels: np.ndarray) -> float:
     if not np.isfinite(kernel).all():
         return np.nan
     same = np.where(labels[:, None] == labels[None, :], 1.0, -1.0)
+    kernel = kernel / (np.abs(kernel).max() or 1.0)  # squares might overflow or vanish
     kernel, same = kernel - kernel.mean(), same - same.mean()
     scale = np.linalg.norm(kernel) * np.linalg.norm(same)
     return float(np.sum(kernel * same) / scale) if scale > 0 else 0.0

@@ -25,7 +25,8 @@ def _sum(values: object) -> float:
 @proxy("grad_norm", consumes="gradients", bn="batch", summary="sum over layers of the Euclidean norm of the gradient")
 def grad_norm(passes: Passes) -> float:
     """sum_l ||g_l||, the sum of the layers' norms (not the norm of all of them)."""
-    return _sum(np.linalg.norm(gradient.ravel()) for gradient in passes.kernel_gradients().values())
+    # Squares of float32 overflow long before their root does.
+    return _sum(np.linalg.norm(gradient.ravel().astype(np.float64)) for gradient in passes.kernel_gradients().values())
 
 
 @proxy("plain", consumes="gradients", bn="batch", summary="sum of weight times gradient, signed")

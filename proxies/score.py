@@ -115,8 +115,8 @@ def _outcome(entry: Proxy, subject: Any, options: Options) -> Outcome:
         value = float(entry.compute(subject))
     except Exception as error:  # whatever breaks one score must not take the sweep down
         return outcome(math.nan, "oom" if environment.out_of_memory(error) else "error", _line(error))
-    if math.isnan(value):
-        return outcome(value, "nan", "the score is not a number for this network")
+    if math.isnan(value) or value == math.inf:
+        return outcome(math.nan, "nan", "the score is not a number for this network")
     return outcome(value, "ok")
 
 
@@ -133,6 +133,8 @@ def _check_batch(graph: Graph, images: Any, labels: Any) -> None:
         raise InputError(f"Images do not fit the network. Received: {shape}. Allowed: [N, {list(graph.input_shape)}]")
     if labels.shape != shape[:1] or not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f"Labels must be {shape[0]} integers. Received: {labels.dtype} of shape {labels.shape}")
+    if not np.isfinite(images).all():
+        raise InputError("Images must be finite. Received: NaN or infinite values among them")
     if labels.min() < 0 or labels.max() >= graph.num_classes:
         raise InputError(
             f"Labels must be class numbers below {graph.num_classes}. Received: {labels.min()}..{labels.max()}"

@@ -47,10 +47,12 @@ def _gradients(passes: Passes, images: np.ndarray, labels: np.ndarray) -> dict[s
 
 
 def zico_score(gradients: list[dict[str, np.ndarray]]) -> float:
-    """Score from the kernel gradients of two or more batches."""
+    """Score from the kernel gradients of two or more batches; NaN if one of them is not finite."""
     total = 0.0
     for key in gradients[0]:
         batches = np.stack([gradient[key].ravel() for gradient in gradients]).astype(np.float64)
+        if not np.isfinite(batches).all():
+            return np.nan
         deviation, mean = batches.std(axis=0), np.abs(batches).mean(axis=0)
         ratio = np.sum(mean[deviation > 0] / deviation[deviation > 0])
         if ratio > 0:

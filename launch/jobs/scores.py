@@ -79,10 +79,12 @@ class Scorer(Worker):
         batches = max((proxies.get(name).batches for name in settings.names()), default=1)
         count = size * batches if size * batches <= settings.split_size(settings.split) else size
         images, labels = data.batch(settings.dataset, settings.split, count, settings.seed, data_dir=folder)
+        batches = [(images[:size], labels[:size]), (images[size:], labels[size:])]
         if settings.augment:
-            images = _augmented(images, settings)
-        self.batch = images[:size], labels[:size]
-        self.second = (images[size:], labels[size:]) if count > size else None
+            # One batch after the other: what is drawn for an image depends on their number.
+            batches = [(_augmented(some, settings, which), of) for which, (some, of) in enumerate(batches) if len(some)]
+        self.batch = batches[0]
+        self.second = batches[1] if count > size else None
 
     def compute(self, task: Task) -> list[dict[str, Any]]:
         from tfnas.networks import weights
@@ -134,14 +136,15 @@ def seed_of(settings: Scoring, task: Task) -> int:
     return seeds.derive_seed(settings.seed, settings.space, task.arch, task.repeat)
 
 
-def _augmented(images: np.ndarray, settings: Scoring) -> np.ndarray:
-    """The images mirrored and cropped, by draws that the seed fixes."""
+def _augmented(images: np.ndarray, settings: Scoring, which: int) -> np.ndarray:
+    """The images of a batch mirrored and cropped, by draws that the seed and the number of the batch fix."""
     import tensorflow as tf
 
     from tfnas import data
     from tfnas.training.augment import flip_and_crop
 
-    draw = np.random.default_rng(seeds.derive_seed(settings.seed, "augment")).integers(2**31 - 1, size=2)
+    purpose = ("augment", which) if which else ("augment",)
+    draw = np.random.default_rng(seeds.derive_seed(settings.seed, *purpose)).integers(2**31 - 1, size=2)
     black = data.info(settings.dataset).black
     draw = tf.constant(draw, tf.int32)
     return flip_and_crop(tf.constant(images), draw, flip=True, crop=_PADDING, black=black).numpy()

@@ -87,6 +87,7 @@ BAD_INPUT = {
         "--output=OUT --num_archs=2 --workers=-1": "--workers must be at least 0",
         "--output=OUT --num_archs=2 --threads=-1": "--threads must be at least 0",
         "--output=OUT --num_archs=2 --proxies=nngp --n_train=0": "--n_train takes whole numbers",
+        "--output=OUT --num_archs=2 --proxies=nngp,snip --repeats=2": "give --ensemble, or another --seed",
         "--output=OUT --num_archs=2 --proxies=nngp --n_val=9999": "Received: 9999",
         "--output=OUT --num_archs=2 --repeats=0": "--repeats must be at least 1",
         "--output=OUT --num_archs=2 --repeats=9223372036854775807": "--repeats must be at most 1000000",

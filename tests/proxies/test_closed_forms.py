@@ -1,14 +1,24 @@
 """Proxies of networks and batches whose scores can be written down."""
 
+import dataclasses
+import importlib
+import math
+import types
+
 import numpy as np
 import pytest
 
 import proxies
+from proxies import aznas, zico
 from proxies.ntk import condition_number, label_gradient_alignment
 from tests import proxies_cases as case
 from tests.engine_cases import random_weights
 from tests.proxies_cases import LABELS
+from tfnas.errors import InputError
 from tfnas.networks.builder import GraphBuilder
+
+# What looks at weights and networks of its own.
+OWN = {"synflow", "synflow_bn"}
 
 
 def linear_network(hidden=(7, 6), classes=5):
@@ -48,11 +58,78 @@ def test_tangent_kernel_of_one_dense_layer():
     assert twins["lga"].score > 0.8
 
 
-def test_naswot_of_twins_is_minus_infinity():
-    twins = np.repeat(case.images()[:4], 2, axis=0)
-    outcome = proxies.evaluate(case.graph(), case.weights(), twins, LABELS, ["naswot"])["naswot"]
+@pytest.mark.parametrize("count", [8, 128])
+def test_naswot_of_twins_is_minus_infinity(count):
+    """Where a decomposition of the singular kernel finds the logarithm of round-off, too."""
+    images = np.random.default_rng(0).standard_normal((count, *case.graph().input_shape)).astype(np.float32)
+    images[1] = images[0]
+    outcome = proxies.evaluate(case.graph(), case.weights(), images, np.arange(count) % 2, ["naswot"])["naswot"]
     assert outcome.score == -np.inf
     assert outcome.status == "ok"
+
+
+def test_what_is_not_finite_has_no_score():
+    """Units that are no numbers are not off, and layers whose gradients are none are not left out."""
+    names = [entry.name for entry in map(proxies.get, proxies.names()) if entry.subject == "network"]
+    # These look at weights or at networks of their own.
+    names = [name for name in names if name not in ("l2_norm", "params", "flops", "linear_regions", "zen")]
+    broken = {key: value.copy() for key, value in case.weights().items()}
+    next(value for key, value in broken.items() if key.endswith("kernel"))[0] = np.nan
+    options = proxies.Options(prescribed_init=False)
+    found = proxies.evaluate(case.graph(), broken, case.images(), LABELS, names, options)
+    assert {name for name, outcome in found.items() if outcome.status != "nan"} <= OWN
+    assert {"naswot", "meco", "swap", "zico", "grad_norm", "lga", "ncn"} <= {
+        name for name, outcome in found.items() if outcome.status == "nan"
+    }
+
+
+def test_images_that_are_not_finite_are_refused():
+    images = case.images().copy()
+    images[0, 0, 0, 0] = np.inf
+    with pytest.raises(InputError, match="Images must be finite"):
+        proxies.evaluate(case.graph(), case.weights(), images, LABELS, ["snip"])
+
+
+def test_norms_do_not_overflow():
+    gradients = types.SimpleNamespace(kernel_gradients=lambda: {"a": np.full((2, 2), 1e25, np.float32)})
+    assert proxies.get("grad_norm").compute(gradients) == pytest.approx(2e25)
+    kernel, labels = np.random.default_rng(0).standard_normal((6, 6)), np.arange(6) % 2
+    kernel = kernel @ kernel.T
+    for scale in (1e160, 1e-170):
+        of_scale = types.SimpleNamespace(ntk=lambda scale=scale: scale * kernel)
+        assert proxies.get("fnorm").compute(of_scale) == pytest.approx(scale * np.linalg.norm(kernel))
+        aligned = label_gradient_alignment(scale * kernel, labels)
+        assert aligned == pytest.approx(label_gradient_alignment(kernel, labels))
+
+
+def test_an_overflow_is_no_best_score():
+    entry = dataclasses.replace(proxies.get("plain"), compute=lambda passes: math.inf)
+    # `proxies.score` is a function.
+    outcome = importlib.import_module("proxies.score")._outcome(
+        entry, types.SimpleNamespace(graph=case.graph()), proxies.Options()
+    )
+    assert outcome.status == "nan"
+    assert math.isnan(outcome.score)
+
+
+def test_zico_of_layers_of_which_one_is_not_finite():
+    rng = np.random.default_rng(0)
+    layers = [{"a": rng.standard_normal((2, 2)), "b": rng.standard_normal(3)} for _ in range(2)]
+    assert math.isfinite(zico.zico_score(layers))
+    layers[0]["a"][0, 0] = np.nan
+    assert math.isnan(zico.zico_score(layers))
+
+
+def test_trainability_of_odd_maps():
+    """A last output of odd maps covers what lies outside as well."""
+    rng = np.random.default_rng(0)
+    g_in, g_out = rng.standard_normal((2, 7, 7, 8)), rng.standard_normal((2, 4, 4, 6))
+    covered = np.zeros((2, 4, 4, 8, 2, 2))
+    for row in range(7):
+        for column in range(7):
+            covered[:, row // 2, column // 2, :, row % 2, column % 2] = g_in[:, row, column]
+    norm = np.linalg.norm(covered.reshape(32, -1).T @ g_out.reshape(32, -1) / 32, ord=2)
+    assert aznas._trainability(g_in, g_out) == pytest.approx(2 - norm - 1 / (norm + aznas._SINGULAR_EPSILON))
 
 
 def test_jacob_cov_of_a_linear_network():

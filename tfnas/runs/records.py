@@ -133,6 +133,7 @@ class Writer:
         # In the order in which runs were started; the draw keeps apart those of one second.
         self._name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}{secrets.token_hex(4)}"
         self._number = 0
+        self._failed = False
         _remove_unfinished(self.folder)
 
     def add(self, records: Iterable[Record]) -> None:
@@ -158,7 +159,9 @@ class Writer:
         path = self.folder / f"part-{self.shard}-{self._name}-{self._number:05d}.parquet"
         # Counted first: who is interrupted between writing and noting it writes again, under another name.
         self._number += 1
+        self._failed = True
         files.write_atomic(path, buffer.getvalue(), replace=False)
+        self._failed = False
         self._waiting.clear()
         self._flushed = time.monotonic()
 
@@ -166,8 +169,8 @@ class Writer:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        # An OSError most likely came from flushing: trying again would only hide it.
-        if not isinstance(error, OSError):
+        # Where flushing failed, trying again would only hide it.
+        if not (self._failed and isinstance(error, OSError)):
             self.flush()
 
 

@@ -132,6 +132,15 @@ def test_there_is_no_second_batch_where_none_is_compared_or_the_split_has_no_mor
     assert len(short.labels) == len(one.labels) == 4
 
 
+def test_what_else_is_scored_changes_no_augmented_image(handed):
+    common = {"augment": True, "split": "train[:8]"}
+    (one,) = handed(ARCHS[:1], **common).values()
+    (two,) = handed(ARCHS[:1], proxies=("zico", "snip"), **common).values()
+    np.testing.assert_array_equal(one.images, two.images)
+    assert len(two.second[0]) == len(one.images)
+    assert not np.array_equal(two.second[0], two.images)
+
+
 def test_augmented_images_are_windows_of_the_padded_ones_fixed_by_the_seed(handed):
     (plain,) = handed(ARCHS[:1]).values()
     (once,), (again,) = handed(ARCHS[:1], augment=True).values(), handed(ARCHS[:1], augment=True).values()

@@ -221,6 +221,19 @@ def test_an_exception_still_flushes(tmp_path):
     assert len(records.read(tmp_path)) == 1
 
 
+def test_an_error_elsewhere_loses_nothing_that_waits(tmp_path):
+    """A reader of the progress that goes away, for one."""
+
+    def fail():
+        with records.Writer(tmp_path) as writer:
+            writer.add([record()])
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        fail()
+    assert len(records.read(tmp_path)) == 1
+
+
 @pytest.mark.parametrize("step", ["write", "fsync", "rename"])
 def test_a_full_disk_loses_nothing_that_was_written(tmp_path, monkeypatch, step):
     write(tmp_path, [record("a")])
