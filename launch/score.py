@@ -52,8 +52,8 @@ class Config(Trained, Sizes, Architectures, Execution):
         self.names()
         if self.repeats > 1 and (inferred := self.names("ensemble")):
             raise InputError(
-                f"--repeats draws weights anew for scores of one network; {', '.join(inferred)} is of an ensemble: give "
-                f"--ensemble, or another --seed. Received: --repeats={self.repeats}"
+                f"--repeats draws weights anew for scores of one network; for {', '.join(inferred)}, of an ensemble, "
+                f"give --ensemble, or another --seed. Received: --repeats={self.repeats}"
             )
         archs = self.choose(self.search_space(), self.seed)
         self.start_tensorflow()
