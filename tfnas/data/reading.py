@@ -162,11 +162,16 @@ def _all_records(builder: tfds.core.DatasetBuilder, split: str) -> tf.data.Datas
     """The serialized examples, one file after the other: an index names the same example on every machine.
 
     `builder.as_dataset` would parse every example; passing over the raw records is ten times faster.
+
+    Raises:
+        InputError: there are none, or a format that is not read here.
     """
     import tensorflow as tf
 
     _check_format(builder)
     parts = builder.info.splits[split].file_instructions
+    if not parts:
+        raise errors.InputError(f"Split {split!r} of {builder.info.name} is empty")
     columns = [
         [os.fspath(part.filename) for part in parts],
         [part.skip for part in parts],

@@ -9,7 +9,7 @@ import pytest
 
 from tests.tfnas.data.test_sources import PUBLISHED
 from tfnas import data
-from tfnas.data import sources
+from tfnas.data import builders, reading, sources
 from tfnas.errors import InputError
 
 
@@ -36,6 +36,12 @@ def test_parts_of_a_split(digits_dir):
     assert data.split_size("digits", "test[:50%]", data_dir=digits_dir) == 180
     images, _ = data.batch("digits", "test[:16]", 16, 0, data_dir=digits_dir)
     assert sorted(map(np.sum, images)) == pytest.approx(sorted(map(np.sum, whole[0][:16])))
+
+
+def test_an_empty_split_has_nothing_to_read(digits_dir):
+    source, builder = sources.info("digits"), builders.open_builder(sources.info("digits"), digits_dir)
+    with pytest.raises(InputError, match=r"Split 'train\[100%:\]' of digits is empty"):
+        reading.labels(source, "train[100%:]", builder)
 
 
 def test_an_unknown_split_is_told(digits_dir):
