@@ -38,10 +38,14 @@ def test_parts_of_a_split(digits_dir):
     assert sorted(map(np.sum, images)) == pytest.approx(sorted(map(np.sum, whole[0][:16])))
 
 
-def test_an_empty_split_has_nothing_to_read(digits_dir):
+@pytest.mark.parametrize("split", ["train[100%:]", "train[5:3]", "test[:0]"])
+@pytest.mark.parametrize("large", [False, True])
+def test_an_empty_split_has_nothing_to_read(digits_dir, monkeypatch, split, large):
+    monkeypatch.setattr(reading, "_LARGE", 0 if large else 1 << 40)
     source, builder = sources.info("digits"), builders.open_builder(sources.info("digits"), digits_dir)
-    with pytest.raises(InputError, match=r"Split 'train\[100%:\]' of digits is empty"):
-        reading.labels(source, "train[100%:]", builder)
+    with pytest.raises(InputError) as error:
+        reading.labels(source, split, builder)
+    assert str(error.value) == f"Split {split!r} of digits is empty"
 
 
 def test_an_unknown_split_is_told(digits_dir):
