@@ -22,6 +22,7 @@ goes on where it was stopped.
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -40,6 +41,7 @@ from launch.jobs.base import Job, narrow
 from launch.jobs.latency import LatencyJob
 from launch.jobs.training import TrainJob
 from tfnas.errors import InputError
+from tfnas.tables import SUFFIXES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,14 +86,19 @@ class Config(Reward, Training, Latency, Sizes, Architectures, Execution):
         latencies = narrow(self, Latency)
         latencies.check()
         if self.operations_out:
+            if pathlib.PurePath(self.operations_out).suffix.lower() not in SUFFIXES:
+                raise InputError(f"--operations_out is a {', '.join(SUFFIXES)} file. Received: {self.operations_out!r}")
             dataclasses.replace(latencies, latency=LITERT).check()
         for job in (self.training(), *self.scoring()):
             if job:
                 job.settings.check()
+        known = []
         if self.accuracy == "table":
-            rewards.from_table(self.table, self.accuracy_column)
+            known.append(rewards.from_table(self.table, self.accuracy_column)[0])
         if latencies.kind == "column":
-            rewards.latencies_of_table(self.table, latencies)
+            known.append(rewards.latencies_of_table(self.table, latencies))
+        for values in known:
+            rewards.check_joined(values, self.architectures(), self.space, self.table)
 
     @property
     def needs_table(self) -> bool:
@@ -124,14 +131,16 @@ def run(config: Config) -> int:
     """Finds scores, accuracies and latencies, ranks, and says what is best."""
     import pandas as pd
 
-    archs, codes = config.architectures(), []
+    archs, codes, missing = config.architectures(), [], 0
 
     def records_of(job: Job) -> pd.DataFrame:
+        nonlocal missing
         base.run(job, archs, config)
         frame = job.results(archs, config.output)
         for told in job.warnings(frame):
             print(f"warning: {told}", file=sys.stderr)
         codes.append(summary.tell(frame, config.output))
+        missing += frame.attrs["asked"] - len(frame)
         return frame
 
     settings = narrow(config, Latency)
@@ -151,7 +160,7 @@ def run(config: Config) -> int:
     if lacking := len(archs) - len(ranking):
         print(f"{lacking} of {len(archs)} networks lack an accuracy or a latency and are not ranked")
     if ranking.empty:
-        return max(codes)
+        return max(codes) if missing else app.FAILED
     report = f"{config.output}/report"
     rewards.write(ranking, accuracies, reward, settings.unit, report)
     rewards.show(ranking, accuracies, reward, settings.unit)
@@ -169,9 +178,10 @@ def _accuracies(config: Config, scores: pd.DataFrame, records_of: Callable[[Job]
         values, column = rewards.from_table(config.table, config.accuracy_column)
         return rewards.Accuracies(values, f"{column} of {config.table}")
     if job := config.training():
+        summary.warn_of_shared(job.settings)
         name = "val_accuracy" if config.val_split else "test_accuracy"
         values = rewards.from_records(records_of(job), name) / 100
-        return rewards.Accuracies(values, f"{name} after {config.epochs} epochs on {config.dataset}")
+        return rewards.Accuracies(values, f"{name} after {config.to_recipe().epochs} epochs on {config.dataset}")
     name = config.accuracy_record()
     return rewards.Accuracies(rewards.from_records(scores, name), name, proxy=name)
 

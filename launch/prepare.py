@@ -69,16 +69,27 @@ class Config:
         """What the flags say of the table.
 
         Raises:
-            InputError: a unit without its column.
+            InputError: a unit without its column, a name that is given twice, or one that the architectures have.
         """
         if wrong := [text for text in self.units if ":" not in text]:
             raise InputError(f"--units takes NAME:UNIT, separated by commas. Received: {wrong[0]!r}")
+        columns = [(name, new or name) for name, _, new in (text.partition(":") for text in self.columns)]
+        units = [(name, unit) for name, _, unit in (text.partition(":") for text in self.units)]
+        for flag, names in (
+            ("columns", [name for name, _ in columns]),
+            ("columns", [new for _, new in columns]),
+            ("units", [name for name, _ in units]),
+        ):
+            if twice := [name for name in names if names.count(name) > 1]:
+                raise InputError(f"--{flag} names a column once. Received twice: {twice[0]!r}")
+        if any(new == "arch" != name for name, new in columns):
+            raise InputError("--columns: a table has its architectures in 'arch'. Received as a name: 'arch'")
         return spaces.importers.Options(
             space=self.space,
-            columns={name: new or name for name, _, new in (text.partition(":") for text in self.columns)},
+            columns=dict(columns),
             provenance=self.provenance,
             arch_column=self.arch_column,
-            units={name: unit for name, _, unit in (text.partition(":") for text in self.units)},
+            units=dict(units),
             sha256=self.sha256,
         )
 

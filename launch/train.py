@@ -60,6 +60,7 @@ class Config(Training, Architectures, Execution):
 def run(config: Config) -> int:
     """Trains what the config asks for and is not in the records yet; writes the table."""
     architectures = config.choose(config.search_space(), config.seed)
+    summary.warn_of_shared(config)
     settings = base.narrow(config, Training)
     job = TrainJob(settings, config.output if config.checkpoint_seconds else "", config.checkpoint_seconds)
     base.run(job, architectures, config)

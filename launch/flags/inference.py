@@ -100,11 +100,9 @@ class Inference(Sizes, Networks):
         splits, folder = (self.train_split, self.val_split), self.data_dir or None
         return data.draw_labels(self.dataset, self.labels, self.seed, splits, data_dir=folder) if self.labels else ()
 
-    def shared_images(self) -> int:
-        """Number of images that are in both splits; 0 where accuracies are those of images held out."""
-        from tfnas import data
-
-        return data.overlap(self.dataset, self.train_split, self.val_split, data_dir=self.data_dir or None)
+    def shared_images(self) -> dict[str, int]:
+        """As `Networks.shared` of the training images; empty where accuracies are those of images held out."""
+        return self.shared(self.train_split, {"val_split": self.val_split})
 
     def largest_train(self) -> int:
         """Images needed of the training split, those that move the BN statistics included."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from launch import app
@@ -94,6 +94,26 @@ class Networks:
         from tfnas import data
 
         return data.split_size(self.dataset, split, data_dir=self.data_dir or None, labels=labels)
+
+    def shared(self, split: str, others: Mapping[str, str]) -> dict[str, int]:
+        """Number of examples that a split shares with others, where it shares any.
+
+        Args:
+            split: of the data set.
+            others: splits by the names of their flags.
+
+        Returns:
+            By the flag with its value, "val_split=train".
+        """
+        from tfnas import data
+
+        folder = self.data_dir or None
+        found = {
+            f"{flag}={other}": data.overlap(self.dataset, split, other, data_dir=folder)
+            for flag, other in others.items()
+            if other
+        }
+        return {flag: count for flag, count in found.items() if count}
 
 
 def check_least(config: Any, **least: int) -> None:

@@ -81,7 +81,9 @@ class Training(Recipes, Networks):
     """What is trained, on what, and how."""
 
     train_split: str = app.flag("train", "split to train on, in the notation of TFDS: train[:400] is its first 400")
-    val_split: str = app.flag("", "split for val_accuracy, e.g. train[400:] (none by default)")
+    val_split: str = app.flag(
+        "", "split for val_accuracy (none by default), e.g. train[400:] with --train_split=train[:400]"
+    )
     test_split: str = app.flag("", "split for test_accuracy (the data set's own by default)")
     repeats: int = app.flag(1, "independent trainings of each architecture")
     measured_epochs: tuple[int, ...] = app.flag((), "epochs after which accuracies are recorded too, e.g. 1,3,5")
@@ -115,8 +117,10 @@ class Training(Recipes, Networks):
         if self.jit and self.strategy != "cpu":
             raise InputError(f"--jit compiles for one device. Received: --strategy={self.strategy}. Allowed: cpu")
         super().check()
-        sizes = [self.split_size(split) for split in self.splits() if split]
-        training.check_size(sizes[0], recipe)
+        sizes = {split: self.split_size(split) for split in self.splits() if split}
+        if empty := [split for split, size in sizes.items() if not size]:
+            raise InputError(f"A split needs an image at least. Received: {empty[0]}, which is empty")
+        training.check_size(sizes[self.train_split], recipe)
 
     def rules(self) -> list[training.Rule]:
         """What ends a training early.
@@ -150,6 +154,11 @@ class Training(Recipes, Networks):
         from tfnas import data
 
         return self.train_split, self.val_split, self.test_split or data.info(self.dataset).splits[1]
+
+    def shared_images(self) -> dict[str, int]:
+        """As `Networks.shared` of the training images; empty where accuracies are those of images held out."""
+        train, *others = self.splits()
+        return self.shared(train, dict(zip(("val_split", "test_split"), others, strict=True)))
 
     def measures(self) -> list[str]:
         """Names of the accuracies recorded, those after the last epoch first."""

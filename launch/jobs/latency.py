@@ -48,9 +48,9 @@ class LatencyJob(Job):
         settings = self.settings
         options: dict[str, Any] = {}
         if settings.kind == "table":
-            from tfnas.latency import table
+            from tfnas.latency import operations, table
 
-            options["table"] = table.read(settings.latency).checksum
+            options |= {"table": table.read(settings.latency).checksum, "operations": operations.VERSION}
         if settings.latency == LITERT:
             from tfnas.latency import litert
 

@@ -60,12 +60,31 @@ def from_table(path: str, column: str) -> tuple[pd.Series, str]:
     return (rewards.fractions(values, unit, name) if unit in (PERCENT, FRACTION) else values), name
 
 
+def check_joined(values: pd.Series, archs: Sequence[str], space: str, path: str) -> None:
+    """Refuses values of a table that would be joined with nothing because they are keyed in another form.
+
+    Args:
+        values: by architecture as the table writes it.
+        archs: in the form of their space.
+        space: its name.
+        path: of the table, for the message.
+
+    Raises:
+        InputError: some of `archs` have no value, and rows hold none of the space in its own form.
+    """
+    from spaces import importers
+
+    if set(archs) - set(values.index) and (wrong := importers.strays(list(values.index), space)):
+        raise InputError(f"{path}: {wrong}")
+
+
 def latencies_of_table(path: str, settings: Latency) -> pd.Series:
     """Milliseconds for one image by architecture, of a column of latencies or of images a second.
 
     Raises:
         InputError: no such column, no numbers in it, or an architecture has several.
     """
+    import numpy as np
     import pandas as pd
 
     from tfnas import tables
@@ -78,8 +97,10 @@ def latencies_of_table(path: str, settings: Latency) -> pd.Series:
     if values.index.has_duplicates:
         first = values.index[values.index.duplicated()][0]
         raise InputError(f"{path} has several values of {column} for {first!r}")
-    if (wrong := values[~(values > 0)]).size:
-        raise InputError(f"{column} of {path} must be above 0. Received: {wrong.iloc[0]:g} for {wrong.index[0]!r}")
+    if (wrong := values[~((values > 0) & np.isfinite(values))]).size:
+        raise InputError(
+            f"{column} of {path} must be finite and above 0. Received: {wrong.iloc[0]:g} for {wrong.index[0]!r}"
+        )
     return 1000 / values if settings.latency.startswith(THROUGHPUT) else values
 
 

@@ -17,6 +17,9 @@ from tfnas.runs.records import FAILURES
 if TYPE_CHECKING:
     import pandas as pd
 
+    from launch.flags.inference import Inference
+    from launch.flags.training import Training
+
 
 def tell(frame: pd.DataFrame, folder: str) -> int:
     """Prints a line of totals and lines for skipped files, failures and missing records.
@@ -48,6 +51,16 @@ def tell(frame: pd.DataFrame, folder: str) -> int:
         print(f"  {missing} of {frame.attrs['asked']} records are missing: other shards, or runs that were stopped")
     scores = ~frame.proxy.isin(proxies.SIZES)
     return FAILED if len(frame) and failed[scores if scores.any() else slice(None)].all() else 0
+
+
+def warn_of_shared(settings: Inference | Training) -> None:
+    """Warns on stderr where images that networks learn from also tell how accurate they are."""
+    for flag, count in settings.shared_images().items():
+        print(
+            f"warning: --train_split={settings.train_split} and --{flag} share {count} images; "
+            "accuracies are not those of images held out",
+            file=sys.stderr,
+        )
 
 
 def failures(frame: pd.DataFrame) -> Iterable[str]:

@@ -10,6 +10,7 @@ from tfnas.latency import operations as ops
 from tfnas.latency import rewards, table
 from tfnas.networks import flops
 from tfnas.runs import records
+from tfnas.runs.shards import in_shard
 
 SMALL = ["--space=nasbench201", "--dataset=synthetic", "--width=4", "--depth=1", "--score_batch_size=4"]
 COUNT = 5
@@ -90,7 +91,20 @@ def test_trained_here_and_resumed(tmp_path, capsys):
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.parquet")}
     assert run(tmp_path, *flags)[0] == 0
     assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.parquet")} == before
-    assert "2 of 2 trainings are done" in capsys.readouterr().out
+    captured = capsys.readouterr()
+    assert "2 of 2 trainings are done" in captured.out
+    assert "test_accuracy after 1 epochs on synthetic" in captured.out
+    assert "warning" not in captured.err
+
+
+def test_images_that_train_and_judge_are_warned_of(tmp_path, capsys):
+    (tmp_path / "archs.txt").write_text("\n".join(ARCHS))
+    flags = [f"--archs={tmp_path / 'archs.txt'}", "--target=1e5", "--recipe=mnas", "--batch_size=32"]
+    flags += ["--train_split=train[:64]", "--val_split=train[:64]", "--test_split=test[:50]"]
+    assert run(tmp_path, *flags)[0] == 0
+    captured = capsys.readouterr()
+    assert "warning: --train_split=train[:64] and --val_split=train[:64] share 64 images" in captured.err
+    assert "val_accuracy after 5 epochs on synthetic" in captured.out  # those of the recipe
 
 
 @pytest.mark.parametrize("proxy", ["synflow", "nngp"])
@@ -133,6 +147,44 @@ def test_mixed_units_are_refused_before_anything_is_computed(files, capsys):
     assert known(folder, f"--num_archs={COUNT}", "--target=1e5") == (app.USAGE_ERROR, None)
     assert "mixes fractions and percent" in capsys.readouterr().err
     assert not list((folder / "out").glob("*.parquet"))
+
+
+def test_architectures_in_another_form_are_refused_before_anything_is_computed(tmp_path, capsys):
+    """The space reads its tokens in any order; a table is joined by the text."""
+    space = mnas.Config(space="mnas", target=1).search_space()
+    archs = sample_architectures(space, 3, 0)
+    other = ["|".join("_".join(reversed(block.split("_"))) for block in arch.split("|")) for arch in archs]
+    assert {str(space.parse(text)) for text in other} == set(archs)
+    assert not set(archs) & set(other)
+    pd.DataFrame({"arch": [archs[0], *other[1:]], "top1": [60.0, 70, 65]}).to_csv(tmp_path / "table.csv", index=False)
+    flags = [f"--output={tmp_path / 'out'}", "--space=mnas", "--dataset=synthetic", "--accuracy=table", "--target=1e6"]
+    flags += [f"--table={tmp_path / 'table.csv'}", "--num_archs=3", "--width=8", "--depth=1"]
+    assert mnas.main(flags) == app.USAGE_ERROR
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "2 of 3 rows hold no architectures of mnas, first row 2: not in the form of mnas" in error
+    assert not list((tmp_path / "out").glob("*.parquet"))
+
+
+def test_where_nothing_can_be_ranked_the_run_has_failed(files):
+    folder, frame = files
+    other = sample_architectures(mnas.Config(space="nasbench201", target=1).search_space(), 9, 1)
+    other = [arch for arch in other if arch not in frame.index][:2]
+    (folder / "archs.txt").write_text("\n".join(other))
+    assert known(folder, f"--archs={folder / 'archs.txt'}", "--target=1e5") == (app.FAILED, None)
+
+
+def test_an_empty_shard_has_not_failed(files):
+    folder, frame = files
+    count = next(n for n in range(2, 99) if not any(in_shard(arch, 0, n) for arch in frame.index))
+    assert known(folder, f"--num_archs={COUNT}", "--target=1e5", f"--shard=0/{count}") == (0, None)
+
+
+@pytest.mark.parametrize("name", ["ops.txt", "ops", "ops.csv.gz"])
+def test_operations_are_written_to_what_can_be_read(files, capsys, name):
+    folder, _ = files
+    code, _ = known(folder, f"--num_archs={COUNT}", "--target=1e5", f"--operations_out={folder / name}")
+    assert code == app.USAGE_ERROR
+    assert "--operations_out is a .csv, .tsv, .parquet file. Received: " in capsys.readouterr().err
 
 
 def test_a_number_of_architectures_is_drawn_from_the_table_that_knows_them(files):

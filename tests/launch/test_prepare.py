@@ -88,6 +88,23 @@ def test_a_table_is_imported_from_end_to_end(tmp_path, published, capsys):
     assert (table.units["accuracy"], table.provenance, table.space) == ("percent", "typed in by hand", "nasbench201")
 
 
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--columns=acc:x,params:x"], "--columns names a column once. Received twice: 'x'"),
+        (["--columns=acc:x,acc:y"], "--columns names a column once. Received twice: 'acc'"),
+        (["--columns=acc,params:acc"], "--columns names a column once. Received twice: 'acc'"),
+        (["--columns=acc:arch"], "a table has its architectures in 'arch'. Received as a name: 'arch'"),
+        (["--columns=acc", "--units=acc:percent,acc:fraction"], "--units names a column once. Received twice: 'acc'"),
+    ],
+)
+def test_a_name_is_given_once(tmp_path, published, capsys, flags, told):
+    assert prepare.main(import_flags(published[0], tmp_path / "t.parquet", *flags)) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert told in line
+    assert not (tmp_path / "t.parquet").exists()
+
+
 def test_the_space_of_a_table_is_found_and_recorded(tmp_path, capsys):
     """By its strings in a foreign file, by what it says in one of the common form."""
     for name in spaces.names():

@@ -72,6 +72,29 @@ def test_a_record_is_what_training_by_hand_gives(whole, digits_dir):
     assert row.score == pytest.approx(100 * accuracy, abs=0.3), "one image of 360 may fall either way"
 
 
+def test_images_that_train_and_judge_are_warned_of(tmp_path, digits_dir, capsys):
+    small = ["--num_archs=1", "--seed=3"]
+    assert train.main(flags(tmp_path, digits_dir, *small, "--val_split=train[60:100]", "--test_split=test[:20]")) == 0
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("warning"))
+    assert line == (
+        "warning: --train_split=train[:64] and --val_split=train[60:100] share 4 images; "
+        "accuracies are not those of images held out"
+    )
+    assert train.main(flags(tmp_path, digits_dir, *small, "--test_split=train[:10]")) == 0
+    assert "--train_split=train[:64] and --test_split=train[:10] share 10 images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("split", ["train[100%:]", "train[5:3]", "test[:0]"])
+@pytest.mark.parametrize("flag", ["train_split", "val_split", "test_split"])
+@pytest.mark.parametrize("dataset", ["digits", "synthetic"])
+def test_an_empty_split_is_refused_before_anything_is_trained(tmp_path, digits_dir, capsys, dataset, flag, split):
+    more = ["--num_archs=1", f"--dataset={dataset}", f"--{flag}={split}"]
+    assert train.main(flags(tmp_path, digits_dir, *more)) == app.USAGE_ERROR
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error == f"error: A split needs an image at least. Received: {split}, which is empty"
+    assert records.read(tmp_path).empty
+
+
 def test_the_table_has_the_means(whole):
     table = tables.read(whole / "table.parquet")
     frame = records.read(whole)

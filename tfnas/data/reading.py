@@ -165,8 +165,7 @@ def _all_records(builder: tfds.core.DatasetBuilder, split: str) -> tf.data.Datas
     """
     import tensorflow as tf
 
-    _check_format(builder)
-    parts = builder.info.splits[split].file_instructions
+    parts = _parts(builder, split)
     columns = [
         [os.fspath(part.filename) for part in parts],
         [part.skip for part in parts],
@@ -203,8 +202,7 @@ def _indexed(source: Source, split: str, builder: tfds.core.DatasetBuilder) -> l
     """The files of a split in order: path, index, and which of their examples belong to the split."""
     import tensorflow as tf
 
-    _check_format(builder)
-    parts = builder.info.splits[split].file_instructions
+    parts = _parts(builder, split)
     try:
         found = index.of([(os.fspath(part.filename), part.examples_in_shard) for part in parts])
     except (tf.errors.OpError, OSError) as error:
@@ -217,6 +215,19 @@ def _indexed(source: Source, split: str, builder: tfds.core.DatasetBuilder) -> l
 
 def _is_large(builder: tfds.core.DatasetBuilder) -> bool:
     return builder.info.dataset_size >= _LARGE
+
+
+def _parts(builder: tfds.core.DatasetBuilder, split: str) -> Sequence[Any]:
+    """The files of a split in order, with the examples of each to pass over and to take.
+
+    Raises:
+        InputError: the split is empty, or a format that is not read here.
+    """
+    _check_format(builder)
+    found = builder.info.splits[split]
+    if found.num_examples < 1:  # of train[5:3] it is -2
+        raise errors.InputError(f"Split {split!r} of {builder.info.name} is empty")
+    return found.file_instructions
 
 
 def _check_format(builder: tfds.core.DatasetBuilder) -> None:

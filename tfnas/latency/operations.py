@@ -1,8 +1,8 @@
 """The operations of a network that take time, as a converted network runs them.
 
-A converter folds batch normalisation into the convolution before it and fuses the activation behind, and other layers
-only name a tensor: those are no operations of their own. What is left has a signature, one text for all operations
-that do the same on the same shapes:
+A converter folds batch normalisation into the convolution before it and fuses the activation behind, it computes once
+what several layers without parameters compute alike, and other layers only name a tensor: those are no operations of
+their own. What is left has a signature, one text for all operations that do the same on the same shapes:
 
     conv 224x224x3>112x112x32 k3x3 s2
     depthwise_conv 28x28x240>28x28x240 k5x5 s1
@@ -17,10 +17,14 @@ import collections
 
 from tfnas.networks.graph import WEIGHT_OPS, Graph, Node
 
-FREE = frozenset({"input", "identity", "dropout", "flatten", "reshape"})
-# What the kernel of an operation can still do to its output before it writes it.
-_AFTER = {op: frozenset({"batch_norm", "activation"}) for op in WEIGHT_OPS}
-_AFTER |= {"add": frozenset({"activation"}), "batch_norm": frozenset({"activation"})}
+# Version of what counts as an operation; records of sums over a table have it in their key.
+VERSION = 2
+# Layers that are the tensor that they read, under another name.
+_NAMES = frozenset({"identity", "dropout"})
+FREE = _NAMES | {"input", "flatten", "reshape"}
+# What an operation can still do to its output before it writes it. Factors go into weights.
+_AFTER = {op: frozenset({"batch_norm", "zero", "activation"}) for op in WEIGHT_OPS}
+_AFTER |= dict.fromkeys(("add", "multiply", "zero", "batch_norm", "avg_pool", "max_pool"), frozenset({"activation"}))
 _FUSED = frozenset({"relu", "relu6"})
 
 
@@ -31,21 +35,45 @@ def count(graph: Graph) -> collections.Counter[str]:
 
 def timed(graph: Graph) -> list[Node]:
     """The nodes that are operations of their own, in topological order."""
+    tensors = _tensors(graph)
+    nodes = [node for node in graph.nodes if tensors[node.name] == node.name]
+    reads = collections.Counter(tensors[source] for node in nodes for source in node.inputs)
     hosts: dict[str, frozenset[str]] = {}  # node -> kinds of nodes that may still be made part of its operation
     found = []
-    for node in graph.nodes:
-        alone = len(node.inputs) == 1 and len(graph.consumers[node.inputs[0]]) == 1
-        folded = alone and node.op in hosts.get(node.inputs[0], ()) and _can_fold(node)
-        trivial = node.op in FREE or (node.op in ("add", "concat") and len(node.inputs) == 1)
-        if node.op in _AFTER and not trivial:
-            hosts[node.name] = _AFTER[node.op]
-        if not folded and not trivial:
+    for node in nodes:
+        source = tensors[node.inputs[0]] if len(node.inputs) == 1 else ""
+        folded = reads[source] == 1 and node.op in hosts.get(source, ()) and _can_fold(node)
+        if folded:
+            hosts[node.name] = frozenset() if node.op == "activation" else hosts[source]
+        elif node.op not in FREE:
+            hosts[node.name] = _AFTER.get(node.op, frozenset())
             found.append(node)
     return found
 
 
+def _tensors(graph: Graph) -> dict[str, str]:
+    """For each node the first one whose output is the same tensor once the network is converted.
+
+    A converter takes away what only names its input, and keeps one of several operations without parameters that do
+    the same on the same tensors, such as the ReLUs in front of the convolutions that read one sum.
+    """
+    tensors: dict[str, str] = {}
+    first: dict[tuple, str] = {}
+    for node in graph.nodes:
+        sources = tuple(tensors[source] for source in node.inputs)
+        if node.op in _NAMES or (node.op in ("add", "concat") and len(sources) == 1):
+            tensors[node.name] = sources[0]
+        elif node.params or not sources:
+            tensors[node.name] = node.name
+        else:
+            tensors[node.name] = first.setdefault((node.op, node.attrs, sources), node.name)
+    return tensors
+
+
 def _can_fold(node: Node) -> bool:
-    return node["moving"] if node.op == "batch_norm" else node["kind"] in _FUSED
+    if node.op == "activation":
+        return node["kind"] in _FUSED
+    return node.op == "zero" or node["moving"]
 
 
 def signature(graph: Graph, node: Node) -> str:

@@ -104,7 +104,7 @@ def write(times: Mapping[str, float], path: epath.PathLike) -> None:
 
     frame = pd.DataFrame({OPERATION: list(times), MS: list(times.values())})
     buffer = io.BytesIO()
-    if str(path).endswith(".parquet"):
+    if str(path).lower().endswith(".parquet"):
         frame.to_parquet(buffer, index=False)
     else:
         frame.to_csv(buffer, index=False)

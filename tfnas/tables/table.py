@@ -120,7 +120,7 @@ def checksum(frame: pd.DataFrame, header: Mapping[str, object]) -> str:
         else:
             add(b"text")
             for value in values:
-                add(b"\xff" if value is None or value != value else value.encode())
+                add(value.encode() if isinstance(value, str) else b"\xff")
     return digest.hexdigest()
 
 

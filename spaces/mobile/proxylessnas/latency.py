@@ -5,7 +5,7 @@ Both are a number for each choice of each layer on top of a constant, so 100,000
 * The table of ProxylessNAS (Cai et al. 2019; a Pixel 1, one thread): the mean milliseconds of every layer at its
   resolution, and of stem, head and classifier. A layer left out costs nothing. The table is for the channels of the
   flavour `search` and images of 224 pixels alone. Read from CSV or Parquet with columns `op` and `mean_ms`
-  (`operation` and `ms` will do), whatever other rows there are.
+  (`operation` and `ms` will do), whatever other rows there are; a layer has one value.
 * The linear model of TuNAS (Bender et al. 2020; fitted to a Pixel 1), for the flavour `mobile`: JSON with `bias_ms` and
   the 144 coefficients `kernel_ms`, three for the kernel of the separable layer, then those of the 21 layers in the
   order of `strings.OPS`.
@@ -108,7 +108,7 @@ def read(path: epath.PathLike) -> LayerLatencies:
     """The table or the model of a file: JSON is a linear model, all else a table.
 
     Raises:
-        InputError: no such file, another kind of file, or a layer that it does not tell.
+        InputError: no such file, another kind of file, or a layer that it does not tell or tells several values of.
     """
     return read_model(path) if str(path).endswith(".json") else read_table(path)
 
@@ -122,21 +122,22 @@ def read_table(path: epath.PathLike) -> LayerLatencies:
     tables.require(frame.columns, (name, ms), path)
     if "resolution" in frame.columns:
         frame = frame[frame["resolution"] == _SIDE]
-    times: dict[str, object] = {}
+    times: dict[str, list[object]] = {}
     for key, value in zip(frame[name].astype(str), frame[ms], strict=True):
-        times.setdefault(key, value)
+        times.setdefault(key, []).append(value)
 
     def look_up(key: str) -> float:
-        try:
-            value = float(times.get(key, np.nan))
-        except (TypeError, ValueError):  # text, or a value that is missing
-            value = np.nan
-        if not 0 <= value < np.inf:
-            raise InputError(
-                f"{path} tells no milliseconds of a layer of ProxylessNAS. Received: {times.get(key, 'none')}. "
-                f"Needed: {key}"
-            )
-        return value
+        told = times.get(key, ["none"])
+        values = [_number(value) for value in told]
+        for value, text in zip(values, told, strict=True):
+            if not 0 <= value < np.inf:
+                raise InputError(
+                    f"{path} tells no milliseconds of a layer of ProxylessNAS. Received: {text}. Needed: {key}"
+                )
+        if len(several := sorted(set(values))) > 1:
+            received = ", ".join(f"{value:g}" for value in several)
+            raise InputError(f"{path} has several values of {ms} for {key}. Received: {received}. Allowed: one")
+        return values[0]
 
     channels = network.CHANNELS["search"]
     side = _SIDE // 2
@@ -180,6 +181,14 @@ def read_model(path: epath.PathLike) -> LayerLatencies:
     for index, ops in enumerate(CHOICES):
         layers[index, : len(ops)], rest = rest[: len(ops)], rest[len(ops) :]
     return LayerLatencies(bias, first, layers, "mobile")
+
+
+def _number(value: object) -> float:
+    """NaN for text and for a value that is missing."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return np.nan
 
 
 def _key(

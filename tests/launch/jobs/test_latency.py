@@ -69,6 +69,7 @@ def test_a_table_is_summed_and_another_table_is_another_record(tmp_path):
     found = run(tmp_path / "out", latency=str(path))
     for arch, graph in graphs.items():
         assert found.score[arch] == sum(times[ops.signature(graph, node)] for node in ops.timed(graph))
+    assert json.loads(found.options.iloc[0])["operations"] == ops.VERSION
     table.write({name: 2 * value for name, value in times.items()}, path)
     assert (run(tmp_path / "out", latency=str(path)).score == 2 * found.score).all()
     assert len(records.read(tmp_path / "out")) == 2 * len(ARCHS)

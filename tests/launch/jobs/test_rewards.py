@@ -60,7 +60,8 @@ def test_a_throughput_is_a_thousand_over_the_images_a_second(tmp_path):
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ([0.0] + [1.0] * 11, "must be above 0. Received: 0 for 'a0'"),
+        ([0.0] + [1.0] * 11, "must be finite and above 0. Received: 0 for 'a0'"),
+        ([1.0] * 11 + [np.inf], "must be finite and above 0. Received: inf for 'a11'"),
         ([-3.0] + [1.0] * 11, "Received: -3 for 'a0'"),
         (["slow"] * 12, "has no numbers. Received: 'slow'"),
     ],

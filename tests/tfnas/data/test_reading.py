@@ -9,7 +9,7 @@ import pytest
 
 from tests.tfnas.data.test_sources import PUBLISHED
 from tfnas import data
-from tfnas.data import sources
+from tfnas.data import builders, reading, sources
 from tfnas.errors import InputError
 
 
@@ -36,6 +36,16 @@ def test_parts_of_a_split(digits_dir):
     assert data.split_size("digits", "test[:50%]", data_dir=digits_dir) == 180
     images, _ = data.batch("digits", "test[:16]", 16, 0, data_dir=digits_dir)
     assert sorted(map(np.sum, images)) == pytest.approx(sorted(map(np.sum, whole[0][:16])))
+
+
+@pytest.mark.parametrize("split", ["train[100%:]", "train[5:3]", "test[:0]"])
+@pytest.mark.parametrize("large", [False, True])
+def test_an_empty_split_has_nothing_to_read(digits_dir, monkeypatch, split, large):
+    monkeypatch.setattr(reading, "_LARGE", 0 if large else 1 << 40)
+    source, builder = sources.info("digits"), builders.open_builder(sources.info("digits"), digits_dir)
+    with pytest.raises(InputError) as error:
+        reading.labels(source, split, builder)
+    assert str(error.value) == f"Split {split!r} of digits is empty"
 
 
 def test_an_unknown_split_is_told(digits_dir):

@@ -10,6 +10,7 @@ import spaces
 from tfnas.errors import InputError
 from tfnas.latency import litert, operations
 from tfnas.networks import keras_model, weights
+from tfnas.networks.builder import GraphBuilder
 
 NETWORKS = {"nasbench201": (8, 1, 8), "nasbench101": (8, 1, 16), "mnas": (8, 1, 32)}
 
@@ -61,7 +62,21 @@ def test_every_operation_can_be_measured_alone_and_is_one(name, needs_litert):
 # What operations become; a sum of n terms is n - 1 of them.
 BECOMES = {"conv": "CONV_2D", "depthwise_conv": "DEPTHWISE_CONV_2D", "dense": "FULLY_CONNECTED", "multiply": "MUL"}
 BECOMES |= {"global_avg_pool": "MEAN", "max_pool": "MAX_POOL_2D", "avg_pool": "AVERAGE_POOL_2D", "add": "ADD"}
-BECOMES |= {"concat": "CONCATENATION", "slice_channels": "STRIDED_SLICE", "activation": "LOGISTIC"}
+BECOMES |= {"concat": "CONCATENATION", "slice_channels": "STRIDED_SLICE", "pad": "PAD", "zero": "MUL"}
+KINDS = {"relu": "RELU", "sigmoid": "LOGISTIC"}
+
+
+def expected_operations(graph):
+    """Operators of the converted network by kind, from what `operations` says."""
+    found = collections.Counter()
+    for node in operations.timed(graph):
+        if node.op == "batch_norm":  # with nothing before it that has weights
+            found += {"MUL": 1, "ADD": 1}
+        elif node.op == "activation":
+            found[KINDS[node["kind"]]] += 1
+        else:
+            found[BECOMES[node.op]] += len(node.inputs) - 1 if node.op == "add" else 1
+    return found
 
 
 def converted_operations(content):
@@ -76,14 +91,53 @@ def converted_operations(content):
     return collections.Counter(kinds[graph.Operators(i).OpcodeIndex()] for i in range(graph.OperatorsLength()))
 
 
+def of_converted(graph):
+    return converted_operations(litert.convert(keras_model.to_keras(graph, with_statistics(graph))))
+
+
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("name", ["nasbench101", "mnas"])
 def test_operations_are_those_of_the_converted_network(name, seed, needs_litert):
     graph = network(name, seed, image=64)  # maps of one pixel are not averaged
-    expected = collections.Counter()
-    for node in operations.timed(graph):
-        expected[BECOMES[node.op]] += len(node.inputs) - 1 if node.op == "add" else 1
-    assert converted_operations(litert.convert(keras_model.to_keras(graph, with_statistics(graph)))) == expected
+    assert of_converted(graph) == expected_operations(graph)
+
+
+@pytest.mark.parametrize(
+    "arch",
+    [
+        # ReLUs of one sum, which is read by nothing else or by a pool too
+        "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|avg_pool_3x3~1|nor_conv_3x3~2|",
+        # equal pools and equal products by zero; ReLUs of a tensor and of another name of it
+        "|skip_connect~0|+|avg_pool_3x3~0|nor_conv_1x1~1|+|avg_pool_3x3~0|none~1|nor_conv_3x3~2|",
+        "|none~0|+|skip_connect~0|nor_conv_1x1~1|+|nor_conv_1x1~0|nor_conv_1x1~1|none~2|",
+        "|nor_conv_1x1~0|+|nor_conv_1x1~0|none~1|+|none~0|none~1|none~2|",
+    ],
+)
+def test_what_is_computed_alike_is_one_operation_of_the_converted_network(arch, needs_litert):
+    space = spaces.get("nasbench201")
+    graph = space.layer_graph(space.parse(arch), width=4, depth=1, input_shape=(16, 16, 3), classes=5)
+    assert of_converted(graph) == expected_operations(graph)
+
+
+# What stands between two convolutions, with a ReLU behind it.
+BETWEEN = {
+    "zero": lambda b, x: b.zero("op", x),
+    "multiply": lambda b, x: b.multiply("op", x, b.conv("gate", x, 4, 1)),
+    "avg_pool": lambda b, x: b.avg_pool("op", x, 3, strides=1, padding="same"),
+    "max_pool": lambda b, x: b.max_pool("op", x, 3, strides=1, padding="same"),
+    "concat": lambda b, x: b.concat("op", [x, b.conv("more", x, 4, 1)]),
+    "identity": lambda b, x: b.identity("op", x),
+    "pad": lambda b, x: b.pad("op", x, (1, 1, 1, 1)),
+}
+
+
+@pytest.mark.parametrize("op", BETWEEN)
+def test_what_takes_a_relu_into_itself_is_what_the_converter_fuses(op, needs_litert):
+    b = GraphBuilder((8, 8, 4))
+    x = b.activation("relu", BETWEEN[op](b, b.conv("before", "input", 4, 3)))
+    x = b.global_avg_pool("mean", b.conv("after", x, 4, 3))
+    graph = b.finish(b.dense("dense", x, 5))
+    assert of_converted(graph) == expected_operations(graph)
 
 
 class Clock:

@@ -47,6 +47,22 @@ def test_what_others_read_too_is_no_part_of_the_operation_before():
     assert [node.name for node in operations.timed(graph)] == ["conv", "relu", "first", "add", "pool", "dense"]
 
 
+def test_what_is_computed_twice_runs_once():
+    """Equal ReLUs of a sum become one, which goes into the sum; convolutions have weights of their own."""
+    b = GraphBuilder((4, 4, 2))
+    x = b.add("sum", [b.conv("left", "input", 2, 3), b.conv("right", "input", 2, 3)])
+    first, second = (b.activation(name, of) for name, of in (("relu1", x), ("relu2", b.identity("name", x))))
+    x = b.add("add", [b.conv("one", first, 2, 3), b.conv("two", second, 2, 3)])
+    x = b.add(
+        "pools",
+        [b.max_pool(name, x, size, strides=1, padding="same") for name, size in (("p1", 2), ("p2", 2), ("other", 3))],
+    )
+    graph = b.finish(b.dense("dense", b.global_avg_pool("mean", x), 2))
+    assert [node.name for node in operations.timed(graph)] == [
+        "left", "right", "sum", "one", "two", "add", "p1", "other", "pools", "mean", "dense"
+    ]  # fmt: skip
+
+
 def test_batch_normalisation_goes_into_weights_alone():
     b = GraphBuilder((4, 4, 2))
     x = b.add("add", [b.max_pool("pool", "input", 1, strides=1), "input"])

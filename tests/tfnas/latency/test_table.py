@@ -54,7 +54,7 @@ def test_a_missing_operation_is_named_in_one_line(graph):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "tsv", "CSV", "PARQUET"])
 def test_what_is_written_is_read(tmp_path, suffix):
     times = TIMES | {"add 4x4x8,4x4x8>4x4x8": 0.1 + 0.2}
     table.write(times, tmp_path / f"t.{suffix}")

@@ -1,5 +1,6 @@
 """The common form of tables, and everything that can be wrong with it."""
 
+import dataclasses
 import hashlib
 import json
 
@@ -34,6 +35,19 @@ def test_round_trip(tmp_path):
     assert header["sha256"] == digest
     assert header["schema_version"] == tables.SCHEMA_VERSION
     assert [file.name for file in path.parent.iterdir()] == ["table.parquet"]  # no temporary file stays
+
+
+@pytest.mark.parametrize("dtype", ["string", "str"])
+def test_text_with_gaps(tmp_path, dtype):
+    """Whatever says that a value is missing; the checksum is that of a gap, not of what stands for it."""
+    path, table = tmp_path / "table.parquet", make()
+    text = ["a", "", *[None] * (len(table.frame) - 2)]
+    gaps = dataclasses.replace(table, frame=table.frame.assign(note=pd.Series(text, dtype=dtype)))
+    plain = dataclasses.replace(table, frame=table.frame.assign(note=pd.Series(text, dtype="str")))
+    assert tables.write(gaps, path) == tables.write(plain, tmp_path / "plain.parquet")
+    back = tables.read(path).frame.note
+    assert back.iloc[:2].tolist() == ["a", ""]
+    assert back.iloc[2:].isna().all()
 
 
 def test_checksum_is_of_the_content_not_of_the_layout(tmp_path):

@@ -106,6 +106,19 @@ class TestTable:
         with pytest.raises(InputError, match="28x28x40-output:14x14x80-expand:6-kernel:5"):
             latency.read(tmp_path / "bad.csv")
 
+    def test_a_layer_with_several_values_is_refused(self, table, tmp_path):
+        """Equal ones are one value, and rows of other layers do not matter."""
+        frame = pd.read_csv(table)
+        row = frame[frame.op.str.contains("28x28x40-output:14x14x80-expand:6-kernel:5")]
+        other = row.assign(op="another layer")
+        harmless = pd.concat([frame, row, other, other.assign(mean_ms=7.0)])
+        harmless.to_csv(tmp_path / "same.csv", index=False)
+        archs = _archs(3)
+        assert latency.read(tmp_path / "same.csv").of(archs).tolist() == latency.read(table).of(archs).tolist()
+        pd.concat([harmless, row.assign(mean_ms=500.0)]).to_csv(tmp_path / "two.csv", index=False)
+        with pytest.raises(InputError, match=r"two.csv has several values of mean_ms for expanded_conv.*500\. Allowed"):
+            latency.read(tmp_path / "two.csv")
+
     def test_files_of_another_kind(self, tmp_path):
         pd.DataFrame({"a": [1]}).to_csv(tmp_path / "a.csv", index=False)
         for name in ("a.csv", "none.csv"):
