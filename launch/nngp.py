@@ -57,12 +57,8 @@ class Config(Inference, Architectures, Execution):
 def run(config: Config) -> int:
     """Computes what the config asks for and says where the records are."""
     architectures = config.choose(config.search_space(), config.seed)
-    if shared := config.shared_images():
-        print(
-            f"warning: --train_split={config.train_split} and --val_split={config.val_split} share {shared} images; "
-            "accuracies are not those of images held out",
-            file=sys.stderr,
-        )
+    if told := config.warning():
+        print(f"warning: {told}", file=sys.stderr)
     job = InferenceJob(base.narrow(config, Inference))
     base.run(job, architectures, config)
     frame = job.results(architectures, config.output)

@@ -106,6 +106,15 @@ class Inference(Sizes, Networks):
 
         return data.overlap(self.dataset, self.train_split, self.val_split, data_dir=self.data_dir or None)
 
+    def warning(self) -> str:
+        """What to say of images that are in both splits; "" where there are none."""
+        if not (shared := self.shared_images()):
+            return ""
+        return (
+            f"--train_split={self.train_split} and --val_split={self.val_split} share {shared} images; "
+            "accuracies are not those of images held out"
+        )
+
     def largest_train(self) -> int:
         """Images needed of the training split, those that move the BN statistics included."""
         return max(*self.n_train, self.calibration())

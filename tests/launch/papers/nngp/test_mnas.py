@@ -24,13 +24,17 @@ FIG7 = EXPERIMENTS["nngp_fig7"]
 COMMON = {"space": "mnas", "dataset": "cifar100", "width": 32, "depth": 1, "flavour": "mnasnet", "init": "mnas"}
 
 
-def recorded(folder, *, epochs=5, archs=ARCHS, labels=20, **scores):
-    """Records of all networks by what they are called; trainings are of `epochs`, the others of `labels` classes."""
+def recorded(folder, *, epochs=5, archs=ARCHS, labels=20, split="train[35%:]", **scores):
+    """Records of all networks by what they are called; trainings are of `epochs`, the others of `labels` classes.
+
+    `split` is where accuracies are validated.
+    """
     written = []
     for name, values in scores.items():
         options = {"classes": labels, "input_shape": (32, 32, 3), "regularizers": [0.1] * 20, "bn_momentum": 0.997}
         if name.endswith("_accuracy"):
             options = {"classes": 100, "input_shape": (32, 32, 3), "epochs": epochs, "train_split": "train[:35%]"}
+            options["split"] = split if name.startswith("val") else "test"
         mine = records.dump_options(options)
         for arch, value in zip(archs, values, strict=True):
             written.append(records.Record(arch=arch, proxy=name, score=float(value), options=mine, **COMMON))
