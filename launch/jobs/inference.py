@@ -16,16 +16,23 @@ from etils import epath
 
 import proxies
 from launch.flags.inference import Inference
+from launch.jobs import summary
 from launch.jobs.base import Job, Task, Worker, blank
 from tfnas import memory, paths, seeds
 from tfnas.errors import first_line
 from tfnas.runs import records
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
     from proxies.nngp import Member
+    from tfnas.data.lazy import Images
     from tfnas.inference.ridge import Sweep
     from tfnas.networks.graph import Graph
 
+# Images of which a checksum is taken at once.
+_BLOCK = 1000
 _NO_NUMBER = "the score is not a number for this network"
 
 
@@ -67,6 +74,9 @@ class InferenceJob(Job):
         inferred = [blank(settings, name, options, bn="inference", **common) for name in names]
         return inferred + [blank(settings, name, {}, **common) for name in proxies.SIZES]
 
+    def warnings(self, found: pd.DataFrame) -> list[str]:
+        return summary.of_shared(self.settings)
+
     def worker(self) -> Worker:
         return _Inferrer(self.settings)
 
@@ -101,6 +111,8 @@ class _Inferrer(Worker):
             )[0]
             for member in range(max(settings.ensemble))
         ]
+        # What the names of kept members depend on.
+        self.images = _digest(self.data.train, self.data.val) if settings.kernels else ""
 
     def compute(self, task: Task) -> list[dict[str, Any]]:
         from proxies import nngp
@@ -112,6 +124,8 @@ class _Inferrer(Worker):
         found: list[dict[str, Any]] = []
         for n_train, n_val, size in settings.combinations():
             options = proxies.Options(n_train=n_train, n_val=n_val, ensemble=size, regularizers=settings.regularizers)
+            for index in range(size):  # first, as they leave less for the solve
+                member(settings.kernel, index)
             ensemble = nngp.Ensemble(member, self.data, options, memory_budget=memory.left())
             score = float(entry.compute(ensemble))
             # The first record that needs a member pays for it, the others for their solve alone.
@@ -120,12 +134,20 @@ class _Inferrer(Worker):
         return found + [{"score": float(size)} for size in (graph.count_params(), graph.flops())]
 
     def member(self, graph: Graph, arch: str, kernel: str, index: int) -> Member:
-        """One member of the ensemble, computed or read from --kernels."""
+        """One member of the ensemble, computed or read from --kernels; it counts as memory taken while it is there."""
+        found = self.found(graph, arch, kernel, index)
+        memory.hold(found, found.train.nbytes + found.val.nbytes)
+        return found
+
+    def found(self, graph: Graph, arch: str, kernel: str, index: int) -> Member:
+        """The member from --kernels or, where it is not there, computed."""
         from proxies import nngp
 
         settings = self.settings
         sizes = len(self.data.train), len(self.data.val)
-        kept = Kept(settings, arch, kernel, index, sizes) if settings.kernels else None
+        kept = None
+        if settings.kernels:
+            kept = Kept(settings, arch, kernel, index, sizes, f"{self.images} {_digest(self.batches[index])}")
         columns = sizes[0] if kernel == "ntk" else graph.by_name[graph.features].shape[-1]
         if kept and (found := kept.read(columns)):
             return found
@@ -148,6 +170,7 @@ class Kept:
         kernel: "nngp" or "ntk".
         index: of the member in its ensemble.
         sizes: numbers of training and of validation images.
+        images: checksums of these and of those that move the BN statistics: data sets of one name may differ.
     """
 
     settings: Inference
@@ -155,6 +178,7 @@ class Kept:
     kernel: str
     index: int
     sizes: tuple[int, int]
+    images: str
 
     @property
     def path(self) -> epath.Path:
@@ -167,6 +191,7 @@ class Kept:
             "dataset": settings.dataset,
             "splits": (settings.train_split, settings.val_split),
             "sizes": (*self.sizes, settings.calibration()),
+            "images": self.images,
             "seed": settings.seed,
             "init": settings.scheme(),
             "dtype": settings.dtype,
@@ -214,6 +239,15 @@ class Kept:
             )
             return False
         return True
+
+
+def _digest(*parts: np.ndarray | Images) -> str:
+    """Checksum of images, which are taken block by block, as they may be in their files."""
+    digest = hashlib.sha256()
+    for images in parts:
+        for at in range(0, len(images), _BLOCK):
+            digest.update(images[at : at + _BLOCK].tobytes())
+    return digest.hexdigest()
 
 
 def _values(score: float, sweeps: list[Sweep]) -> dict[str, Any]:

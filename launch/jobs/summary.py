@@ -53,14 +53,19 @@ def tell(frame: pd.DataFrame, folder: str) -> int:
     return FAILED if len(frame) and failed[scores if scores.any() else slice(None)].all() else 0
 
 
+def of_shared(settings: Inference | Training) -> list[str]:
+    """A line for each split with images that networks learn from as well."""
+    return [
+        f"--train_split={settings.train_split} and --{flag} share {count} images; accuracies are not those of images "
+        "held out"
+        for flag, count in settings.shared_images().items()
+    ]
+
+
 def warn_of_shared(settings: Inference | Training) -> None:
     """Warns on stderr where images that networks learn from also tell how accurate they are."""
-    for flag, count in settings.shared_images().items():
-        print(
-            f"warning: --train_split={settings.train_split} and --{flag} share {count} images; "
-            "accuracies are not those of images held out",
-            file=sys.stderr,
-        )
+    for line in of_shared(settings):
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def failures(frame: pd.DataFrame) -> Iterable[str]:

@@ -142,6 +142,8 @@ def _computed(
         print(f"{experiment.id}: {len(some)} networks on {job.title}")
         jobs.run(job, some, execution)
         parts.append(job.results(some, execution.output))
+        for told in job.warnings(parts[-1]):
+            print(f"warning: {job.settings.dataset}: {told}", file=sys.stderr)
     return _together(parts)
 
 

@@ -92,11 +92,15 @@ def _gram_of(
 ) -> np.ndarray:
     """Sum over passes of the Gram matrices of gradients, cotangents [N, passes, classes]."""
     run = network.forward(images, bn, dead_branches=False)
-    grams = []
+    total = None
     for i in range(cotangents.shape[1]):
         by_chain = network.example_gradients(run, cotangents[:, i], gram, params=params)
-        grams.append(sum(value.numpy() for value in by_chain.values()))
-    return sum(grams)
+        one = sum(value.numpy() for value in by_chain.values())
+        if total is None:
+            total = one
+        else:
+            total += one  # in place: one matrix a logit would be many
+    return total
 
 
 def _coupled_gram(network: Network, images: np.ndarray, bn: str, kernel: str, params: str, block: int) -> np.ndarray:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from tfnas.errors import InputError
 from tfnas.inference import REGULARIZERS, checks
 
 MEMORY_BUDGET = 2 << 30
@@ -181,9 +180,9 @@ def _spare(order: int, rows: int, width: int, classes: int, budget: int) -> int:
     fixed = 8 * (3 * order**2 + 4 * rows * classes)
     needed = fixed + 2 * _solution_bytes(order + 1, width, classes)
     if needed > budget:
-        raise InputError(
-            f"{rows} training examples of {width} features need a memory_budget of {needed} bytes or more, "
-            f"for the eigendecomposition of order {order}. Received: {budget}"
+        raise MemoryError(
+            f"{rows} training examples of {width} features, with an eigendecomposition of order {order}: "
+            f"{needed} bytes needed, {budget} left (--memory_mb)"
         )
     return int(budget - fixed) // 2
 

@@ -85,7 +85,8 @@ def from_features(
         memory_budget: bytes that may be held besides the features; the decomposition takes 24 min(M d, n_train)^2.
 
     Raises:
-        InputError: shapes, labels or regularisers that make no sense; a memory budget that is too small.
+        InputError: shapes, labels or regularisers that make no sense.
+        MemoryError: the memory budget is too small.
     """
     regularizers = checks.regularizers(regularizers)
     train, val = checks.members(train, "train"), checks.members(val, "val")
@@ -124,7 +125,7 @@ def from_kernels(
         memory_budget: bytes that may be held besides the kernels; the decomposition takes 24 n_train^2.
 
     Raises:
-        InputError: as `from_features`.
+        InputError, MemoryError: as `from_features`.
     """
     regularizers = checks.regularizers(regularizers)
     k_tt, k_vt = checks.kernels(k_tt, k_vt)

@@ -42,12 +42,13 @@ def fig1(pool: Pool) -> Made:
 def fig_s1(pool: Pool) -> Made:
     """As figure 1 for BN momentum 0, beside the published one as far as it was scored."""
     scores, table, context = pool
-    ablated = metrics.inference(scores, context, ablation=True)
+    ablated = metrics.scored(scores, context, ablation=True)
     if not ablated:
         raise InputError("The scores have none of BN momentum 0: python -m launch.nngp --bn_momentum=0 makes them")
-    compared = ablated + metrics.inference(scores, context)
+    compared = ablated + metrics.scored(scores, context)
     truth = table["truth"].to_numpy(float)
-    papers = {name: context.expected[key] for name, key in (("kendall", "tau_approx"), ("pearson", "rho_approx"))}
+    known = context.published
+    papers = {name: known[key] for name, key in (("kendall", "tau_approx"), ("pearson", "rho_approx")) if key in known}
     rows = []
     for metric in compared:
         rows += metrics.correlations(metric, truth, context, papers if metric in ablated else None)
@@ -124,7 +125,7 @@ def fig4(pool: Pool) -> Made:
 def fig5(pool: Pool) -> Made:
     """Kendall's tau of inference with the tangent kernel and with the NNGP kernel, over ensembles of equal sizes."""
     scores, table, context = pool
-    by_kernel = {kernel: metrics.inference(scores, context, kernel=kernel) for kernel in ("ntk", "nngp")}
+    by_kernel = {kernel: metrics.scored(scores, context, kernel=kernel) for kernel in ("ntk", "nngp")}
     sizes = [{metric.key[1:3] for metric in found} for found in by_kernel.values()]
     common = sorted(set.intersection(*sizes))
     if not common:
@@ -135,19 +136,27 @@ def fig5(pool: Pool) -> Made:
         )
     compared = [m for found in by_kernel.values() for m in found if m.key[1:3] in common]
     # Only networks that both kernels have scored at every size can tell them apart.
-    whole = ~np.isnan([metric.values for metric in compared]).any(0)
+    known = ~np.isnan([metric.values for metric in compared])
+    whole = known.all(0)
+    if known.any() and not whole.any():
+        counts = ", ".join(f"{metric.name} of {count}" for metric, count in zip(compared, known.sum(1), strict=True))
+        raise InputError(
+            f"No network has scores of both kernels at all of their common sizes. Received: {counts} networks"
+        )
     truth = table["truth"].to_numpy(float)[whole]
     rows, papers = [], {"ntk": "ntk_tau_peak", "nngp": "nngp_tau"}
+    published = context.published
     for metric in compared:
         kept = Metric(metric.name, metric.values[whole], metric.pflop, metric.key)
-        published = metric.key[1:4] == (100, 1000, context.expected.get("ntk_best_n_ens"))
-        paper = context.expected[papers[metric.key.kernel]] if published else float("nan")
+        at_peak = metric.key[1:4] == (100, 1000, published.get("ntk_best_n_ens"))
+        paper = published[papers[metric.key.kernel]] if at_peak else float("nan")
         rows.append(metrics.correlations(kept, truth, context, {"kendall": paper})[0])
     found = metrics.frame(rows)
     peaks = []
     for (kernel, n_train, n_val), group in found.groupby(["kernel", "n_train", "n_val"], sort=False):
         best = int(group.loc[group["ours"].idxmax(), "ensemble"]) if group["ours"].notna().any() else float("nan")
-        paper = context.expected["ntk_best_n_ens"] if (kernel, n_train, n_val) == ("ntk", 100, 1000) else float("nan")
+        of_paper = (kernel, n_train, n_val) == ("ntk", 100, 1000)
+        paper = published.get("ntk_best_n_ens", float("nan")) if of_paper else float("nan")
         peak = Metric(f"{kernel.upper()}({n_train}, {n_val})", truth)
         peaks.append(metrics.row(peak, "ensemble of the highest tau", best, n=len(truth), paper=paper))
     figure, axes = figures.panels(len(common))

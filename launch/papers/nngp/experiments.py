@@ -17,6 +17,8 @@ from spaces.nasbench101.published import SOURCE
 _RUNS = tuple(f"val_{epochs}_0" for epochs in SHORT)
 _WORST = tuple(f"val_{epochs}_0" for epochs in search.WORST)
 _SUBSETS = "subsets of a third of the networks, and fewer than ten looked at, where there are too few for the paper's"
+_BRACKETS = "brackets are 95 % bootstrap intervals of correlations, and one standard error on either side of all else"
+_DRAWN = f"{_SUBSETS}; {_BRACKETS}"
 _FULL = "nasbench_full.tfrecord"
 _IMPORT = f"python -m launch.prepare --table={_FULL} --space=nasbench101 --out=nasbench101.parquet"
 _SOURCE = f"Of NAS-Bench-101, {_FULL} ({SOURCE}{_FULL}) alone has accuracies of short trainings: {_IMPORT}"
@@ -24,7 +26,8 @@ _MNAS = (
     "SGD with Nesterov's momentum (launch.train), not MnasNet's RMSProp; multiply-adds, not the milliseconds of a "
     "phone (--scores takes records with others); more than the paper's 50,000 images are held out of the training "
     "split. At --scale=small 60 networks and 32 pixels, and nothing is trained longer: what selects is the accuracy on "
-    "the images held out, what judges that on the test images after the same epochs"
+    "the images held out (of imagenet2012 on those that train, as there may be one a class), what judges that on the "
+    f"test images after the same epochs; {_BRACKETS}"
 )
 
 
@@ -43,8 +46,8 @@ def _figure(name: str, figure: Callable[[Pool], Made], **changes: Any) -> Experi
 EXPERIMENTS = (
     _figure("fig1", correlation.fig1, shown=_RUNS),
     _figure("fig2", correlation.fig2, shown=_RUNS[:2]),
-    _figure("fig3", search.fig3, shown=_RUNS[:2], deviations=_SUBSETS),
-    _figure("fig4", correlation.fig4, shown=_RUNS),
+    _figure("fig3", search.fig3, shown=_RUNS[:2], deviations=_DRAWN),
+    _figure("fig4", correlation.fig4, shown=_RUNS, deviations=_BRACKETS),
     _figure(
         "fig5",
         correlation.fig5,
@@ -65,9 +68,9 @@ EXPERIMENTS = (
         second=Stage(mnas.selected, Trained(full=True)),
         deviations=_MNAS,
     ),
-    _figure("fig8", search.fig8, required=_RUNS[1:], shown=_RUNS[:1], deviations=_SUBSETS),
-    _figure("fig9", search.fig9, required=_RUNS[:2], deviations=_SUBSETS),
-    _figure("figS1", correlation.fig_s1, jobs=Inferred(momenta=(0.0, PUBLISHED_MOMENTUM))),
+    _figure("fig8", search.fig8, required=_RUNS[1:], shown=_RUNS[:1], deviations=_DRAWN),
+    _figure("fig9", search.fig9, required=_RUNS[:2], deviations=_DRAWN),
+    _figure("figS1", correlation.fig_s1, jobs=Inferred(momenta=(0.0, PUBLISHED_MOMENTUM)), deviations=_BRACKETS),
     _figure(
         "figS2",
         flops.fig_s2,
@@ -79,17 +82,18 @@ EXPERIMENTS = (
     ),
     _figure("figS3", correlation.fig_s3),
     _figure("figS4", correlation.fig_s4, jobs=None, required=_RUNS),
-    _figure("figS5", correlation.fig_s5, shown=_RUNS),
+    _figure("figS5", correlation.fig_s5, shown=_RUNS, deviations=_BRACKETS),
     _figure("figS6", correlation.fig_s6, shown=_RUNS[:2], deviations="compared with model size as well"),
     _figure("figS7", size.fig_s7, jobs=None, required=("params",), source=""),
-    _figure("figS8", size.fig_s8, shown=_RUNS, deviations=_SUBSETS),
+    _figure("figS8", size.fig_s8, shown=_RUNS, deviations=_DRAWN),
     _figure("figS9", size.fig_s9, shown=_RUNS),
-    _figure("figS10", size.fig_s10, shown=_RUNS, deviations=_SUBSETS),
+    _figure("figS10", size.fig_s10, shown=_RUNS, deviations=_DRAWN),
     _figure(
         "text_worst",
         search.text_worst,
         jobs=None,
         required=_WORST,
-        deviations="the first run of each network; the paper does not say which of three, nor whether their mean",
+        deviations="the first run of each network; the paper does not say which of three, nor whether their mean; "
+        + _BRACKETS,
     ),
 )

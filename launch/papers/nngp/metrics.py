@@ -12,6 +12,7 @@ import numpy as np
 from launch.papers.base import Made
 from launch.papers.nngp import cost
 from tfnas import seeds
+from tfnas.errors import InputError
 from tfnas.evidence import bootstrap, statistics
 
 if TYPE_CHECKING:
@@ -90,6 +91,11 @@ class Context:
         """Whether they are moreover built as published, so that the paper's FLOPs are theirs."""
         return self.is_published and self.space.config(**self.network) == self.space.config()
 
+    @property
+    def published(self) -> Mapping[str, Any]:
+        """The paper's numbers as far as they are of such networks: none otherwise."""
+        return self.expected if self.is_full_size else {}
+
     def size(self, n: int) -> int:
         """Networks in a subset of n: as asked for, or a third where there are fewer than three times as many."""
         return max(1, min(self.subset_size, n // 3))
@@ -145,8 +151,25 @@ class Metric:
     key: InferenceKey | None = None
 
 
-def inference(scores: pd.DataFrame, context: Context, *, kernel: str = "nngp", ablation: bool = False) -> list[Metric]:
-    """The scores of a kernel, ascending in their sizes.
+def inference(scores: pd.DataFrame, context: Context) -> list[Metric]:
+    """The NNGP scores that most figures are about, as `scored` gives them.
+
+    Raises:
+        InputError: there are none.
+    """
+    found = scored(scores, context)
+    if not found:
+        received = sorted({(column[0], column[-1]) for column in scores.columns})
+        raise InputError(
+            "The figure needs scores of the kernel NNGP with BN momentum other than 0. Received: "
+            + "; ".join(f"{kernel.upper()} with BN momentum {momentum:g}" for kernel, momentum in received)
+            + ". python -m launch.nngp makes them"
+        )
+    return found
+
+
+def scored(scores: pd.DataFrame, context: Context, *, kernel: str = "nngp", ablation: bool = False) -> list[Metric]:
+    """The scores of a kernel, ascending in their sizes; none where there are none.
 
     Args:
         scores: percent, [networks, settings], columns `InferenceKey`.
@@ -289,7 +312,7 @@ def mean_row(metric: Metric, measure: str, values: Sequence[float], **more: Any)
 
 def costs(metrics: Sequence[Metric], context: Context) -> list[dict[str, Any]]:
     """Cost of each metric, beside the paper's where it follows from the paper's own mean FLOPs."""
-    known = context.expected.get("cost_pflop", {})
+    known = context.published.get("cost_pflop", {})
     rows = []
     for metric in metrics:
         key = metric.key

@@ -135,11 +135,10 @@ def read(inputs: Inputs) -> Networks:
     target = float(np.median(latency[known]))
     reward[known] = rewards.reward(accuracy[known] / 100, latency[known], target)
     classes = settings.map(lambda of: of.get("classes", 0))
-    inferred, params, context = _inferred(inputs, records, classes, archs)
-    how = settings[trainings.index[0]]
+    inferred, params, context, told = _inferred(inputs, records, classes, archs)
     notes = (
-        f"trained on {how['train_split']} of {trainings['dataset'].iloc[0]} for {short} epochs and validated on images "
-        f"held out; test accuracies after {full} epochs",
+        f"{_trained(trainings, settings, short)}; test accuracies after {full} epochs",
+        *told,
         f"reward a (T / l)^{rewards.W:g} of {name} with their median {target:.4g} as T, which scales all rewards alike "
         "and changes neither an order nor a correlation",
     )
@@ -162,6 +161,15 @@ def _values(records: pd.DataFrame, name: str, archs: Sequence[str]) -> np.ndarra
     return evidence.average(mine).set_index("arch")["score"].reindex(archs).to_numpy(float)
 
 
+def _trained(trainings: pd.DataFrame, settings: pd.Series, epochs: int) -> str:
+    """On which images networks were trained, and on which validated."""
+    first = trainings[trainings["proxy"] == "val_accuracy"].iloc[0]
+    of = settings[first.name]
+    train, val = of["train_split"], of["split"]
+    told = f"trained on {train} of {first['dataset']} for {epochs} epochs and validated on "
+    return told + ("the same images: none is held out" if val == train else val)
+
+
 def _latency(records: pd.DataFrame, archs: Sequence[str]) -> tuple[str, np.ndarray]:
     names = sorted(name for name in records["proxy"].unique() if name.startswith(LATENCY))
     if len(names) != 1:
@@ -174,17 +182,18 @@ def _latency(records: pd.DataFrame, archs: Sequence[str]) -> tuple[str, np.ndarr
 
 def _inferred(
     inputs: Inputs, records: pd.DataFrame, classes: pd.Series, archs: Sequence[str]
-) -> tuple[list[Metric], np.ndarray, Context]:
-    """NNGP accuracies by number of labels, parameters, and the context of the last; classes are those of networks."""
+) -> tuple[list[Metric], np.ndarray, Context, list[str]]:
+    """NNGP accuracies by number of labels, parameters and context of the last, notes; classes are those of networks."""
     out: list[Metric] = []
+    notes: dict[str, None] = {}
     scored = records["proxy"].str.startswith("nngp_")
     if not scored.any():
-        pool.from_records(records)  # says what is missing
+        raise pool.no_scores(records)
     for count in sorted(classes[scored].unique()):
         scores = pool.from_records(records[classes == count])
         context = Context(
             inputs.space,
-            2 * float(scores.sizes["flops"].mean()),
+            2 * float(pool.sizes("flops", scores, inputs.space).mean()),
             inputs.experiment.expected,
             features=pool.features(inputs.space, scores.frame.index[0], scores.network),
             classes=int(count),
@@ -196,8 +205,9 @@ def _inferred(
         for metric in metrics.inference(frame, context):
             name = metric.name.replace("(", f"({count}, ", 1)
             out.append(dataclasses.replace(metric, name=name))
-        params = scores.sizes["params"].reindex(archs).to_numpy(float)
-    return out, params, context
+        notes.update(dict.fromkeys(scores.notes))
+        params = pool.sizes("params", scores, inputs.space).reindex(archs).to_numpy(float)
+    return out, params, context, list(notes)
 
 
 # The figure -----------------------------------------------------------------------------------------------------------

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _INFERENCE = re.compile(r"(?P<kernel>nngp|ntk)_(?P<n_train>\d+)_(?P<n_val>\d+)_(?P<ensemble>\d+)")
 # In these, all records of a figure agree.
 _COMMON = ("space", "dataset", "init", "width", "depth", "flavour")
+# What sizes depend on: columns, and options.
+_BUILT, _IMAGES = ("space", "width", "depth", "flavour"), ("classes", "input_shape")
 
 
 def make(figure: Callable[[Pool], base.Made], inputs: base.Inputs) -> base.Made:
@@ -46,8 +48,8 @@ def gather(inputs: base.Inputs) -> tuple[Pool, tuple[str, ...]]:
     table = table.loc[scores.frame.index].copy()
     for column in evidence.BASELINES:
         if column not in table:
-            table[column] = _sizes(column, scores.sizes, scores.network, space)
-    notes = []
+            table[column] = sizes(column, scores, space)
+    notes = [*scores.notes]
     if lacking := int(scores.frame.isna().any(axis=1).sum()):
         notes.append(f"{lacking} of {len(table)} networks lack a score at some setting and are left out there")
     context = Context(
@@ -79,12 +81,14 @@ class Scores:
         sizes: columns params and flops (multiply-adds), as far as there are records of them.
         network: network constants, as `Space.layer_graph` takes them.
         regularizers: how many each inference tried.
+        notes: what a reader should know.
     """
 
     frame: pd.DataFrame
     sizes: pd.DataFrame
     network: Mapping[str, Any]
     regularizers: int
+    notes: tuple[str, ...] = ()
 
 
 def from_records(records: pd.DataFrame) -> Scores:
@@ -99,10 +103,7 @@ def from_records(records: pd.DataFrame) -> Scores:
     is_inference = records["proxy"].str.fullmatch(_INFERENCE.pattern)
     found = records[is_inference]
     if found.empty:
-        raise InputError(
-            f"No inference scores. Received proxies: {', '.join(records['proxy'].unique()) or 'none'}. "
-            "Needed: nngp_<n_train>_<n_val>_<ensemble>, as python -m launch.nngp writes them"
-        )
+        raise no_scores(records)
     for column in _COMMON:
         if found[column].nunique() > 1:
             values = ", ".join(sorted(found[column].astype(str).unique()))
@@ -115,12 +116,34 @@ def from_records(records: pd.DataFrame) -> Scores:
     evidence.check_settings(found, hint=base.HINT)
     frame = _wide(found) * 100
     frame.columns = pd.MultiIndex.from_tuples([_key(name) for name in frame.columns], names=InferenceKey._fields)
-    sizes = _wide(records[records["proxy"].isin(evidence.BASELINES)]).reindex(frame.index)
     first = found.iloc[0]
     common = options[records[is_inference]["options"].iloc[0]]
+    recorded = records[records["proxy"].isin(evidence.BASELINES)]
+    recorded = recorded[_of_networks(recorded, first, common)]
     network = {"width": int(first["width"]), "depth": int(first["depth"]), "flavour": first["flavour"]}
     network |= {"classes": common["classes"], "input_shape": tuple(common["input_shape"])}
-    return Scores(frame, sizes, network, len(common["regularizers"]))
+    notes = ()
+    if (split := common.get("train_split")) and split == common.get("val_split"):
+        notes = (f"inference trains and validates on the same images, {split} of {first['dataset']}: none is held out",)
+    return Scores(frame, _wide(recorded).reindex(frame.index), network, len(common["regularizers"]), notes)
+
+
+def no_scores(records: pd.DataFrame) -> InputError:
+    """What to say of records that have no scores of inference."""
+    return InputError(
+        f"No inference scores. Received proxies: {', '.join(records['proxy'].unique()) or 'none'}. "
+        "Needed: nngp_<n_train>_<n_val>_<ensemble>, as python -m launch.nngp writes them"
+    )
+
+
+def _of_networks(recorded: pd.DataFrame, first: pd.Series, common: Mapping[str, Any]) -> pd.Series:
+    """Which records of sizes are of networks that are built as those of an inference record with these options."""
+    same = recorded["proxy"].notna()
+    for column in _BUILT:
+        same &= recorded[column] == first[column]
+    built = {text: json.loads(text) for text in recorded["options"].unique()}
+    alike = {text: all(of.get(name) == common[name] for name in _IMAGES) for text, of in built.items()}
+    return same & recorded["options"].map(alike).astype(bool)
 
 
 def _wide(records: pd.DataFrame) -> pd.DataFrame:
@@ -135,16 +158,17 @@ def _key(name: str) -> InferenceKey:
     )
 
 
-def _sizes(column: str, sizes: pd.DataFrame, network: Mapping[str, Any], space: Space) -> pd.Series:
-    """Sizes as recorded, or counted where a record is missing."""
+def sizes(column: str, scores: Scores, space: Space) -> pd.Series:
+    """Parameters or multiply-adds (params, flops) of the networks scored: as recorded or, where not, counted."""
     import pandas as pd
 
-    values = sizes[column].copy() if column in sizes else pd.Series(float("nan"), sizes.index)
+    recorded = scores.sizes
+    values = recorded[column].copy() if column in recorded else pd.Series(float("nan"), recorded.index)
     missing = values.index[values.isna()]
     if len(missing):
         with Progress(f"{column} of networks", len(missing)) as bar:
             for arch in missing:
-                graph = space.layer_graph(arch, **network)
+                graph = space.layer_graph(arch, **scores.network)
                 values[arch] = float(graph.count_params() if column == "params" else graph.flops())
                 bar.advance()
     return values

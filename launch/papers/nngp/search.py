@@ -135,14 +135,14 @@ def hybrid(first: np.ndarray, second: np.ndarray, target: np.ndarray) -> tuple[f
 def text_worst(pool: Pool) -> Made:
     """Mean over the subsets of the lowest validation accuracy of one run, by epochs."""
     _, table, context = pool
+    table = table.sort_index()  # subsets are drawn by place, and a table may have any order
     subsets = context.rows(len(table))
-    rows = []
+    rows, known = [], context.expected["worst"] if context.is_published else {}
     for metric in metrics.training(table, context, WORST):
         epochs = metric.name.split()[0]
         found = [float(np.nanmin(metric.values[subset])) for subset in subsets]
-        rows.append(
-            metrics.mean_row(metric, "worst", found, n=len(table), paper=context.expected.get("worst", {}).get(epochs))
-        )
+        paper = known.get(epochs, float("nan"))
+        rows.append(metrics.mean_row(metric, "worst", found, n=len(table), paper=paper))
     found = metrics.frame(rows, [f"{context.subsets} random subsets of {context.size(len(table))} networks"])
     figure, (axes,) = figures.panels(1)
     ranking.draw_pairs(axes, found, upright=True)

@@ -54,8 +54,8 @@ class Setting:
 PAPER = Setting("imagenet2012", "90%", 5, 400, ((0, (8000,), 50_000), (100, (1000, 8000), 5000)))
 # Few images: what counts is the number of steps, and there are too few of them to learn from images that move.
 SMALL = Setting("cifar100", "35%", 15, 15, ((20, (500,), 1000),), batch_size=64, crop=0)
-# Any 800 photographs, which may be of as many classes, so that none can be held out: this tries the path from images to
-# the figure, not how well anything ranks.
+# Any 800 photographs, which may be of as many classes. Then none can be held out, for labels are drawn that both splits
+# have, and records, notes and a warning say so: this tries the path from images to the figure, not how anything ranks.
 PHOTOGRAPHS = Setting("imagenet2012", "800", 1, 1, ((100, (100,), 100),), batch_size=64, held_out=False)
 DIGITS = Setting(EMBEDDED_DATASET, "50%", 5, 5, ((0, (100,), 200),), batch_size=64)
 

@@ -1,5 +1,7 @@
 """Inference: records of all sizes from one pass, resume, kept members, statuses."""
 
+import gc
+import hashlib
 import io
 import json
 
@@ -13,7 +15,7 @@ from launch.flags.inference import Inference
 from launch.jobs import base, inference
 from launch.jobs.inference import InferenceJob, Kept
 from proxies import nngp as algorithm
-from tfnas import data, seeds
+from tfnas import data, memory, seeds
 from tfnas.inference import ridge
 from tfnas.runs import records
 
@@ -98,7 +100,9 @@ class TestRecords:
             batch, _ = data.batch("digits", "train", 40, seed, data_dir=digits_dir)
             arrays = algorithm.member_weights(graph, "torch", seeds.derive_seed(3, "nasbench201", arch, member), batch)
             members.append(algorithm.MEMBERS[kernel](graph, arrays, algorithm.Data(*train, *val, 10), block_size=50))
-            kept = Kept(settings(**more), arch, kernel, member, (n_train, 200)).read(members[-1].train.shape[1])
+            kept = Kept(settings(**more), arch, kernel, member, (n_train, 200), digest_of(more, member)).read(
+                members[-1].train.shape[1]
+            )
             for name in ("train", "val"):
                 ours, expected = getattr(kept, name), getattr(members[-1], name)
                 np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
@@ -178,7 +182,7 @@ class TestRecords:
             more = {**ONE, "bn_momentum": momentum, "kernels": str(tmp_path / f"kept {momentum}")}
             frame = run(tmp_path / f"{momentum}", ARCHS[:1], **more).set_index("proxy")
             assert json.loads(frame.options.nngp_10_30_1)["bn_momentum"] == (0.9 if momentum is None else momentum)
-            found[momentum] = Kept(settings(**more), ARCHS[0], "nngp", 0, (10, 30)).read(16).val
+            found[momentum] = Kept(settings(**more), ARCHS[0], "nngp", 0, (10, 30), digest_of(more)).read(16).val
         np.testing.assert_array_equal(found[None], found[0.9])
         assert not np.allclose(found[0.0], found[0.9], rtol=0.1)
 
@@ -233,7 +237,7 @@ class TestKeptMembers:
         changes += [{"dtype": "float64"}, {"dataset": "digits"}, {"train_split": "train[:50%]"}, {"val_split": "train"}]
         changes += [{"labels": 3}, {"depth": 2}, {"flavour": "zcnas"}, {"space": "nasbench101", "width": 16}]
         paths = {
-            Kept(settings(kernels="k", **change), arch, kernel, index, sizes).path
+            Kept(settings(kernels="k", **change), arch, kernel, index, sizes, "").path
             for change in changes
             for arch in ARCHS
             for kernel in proxies.names("ensemble")
@@ -241,6 +245,32 @@ class TestKeptMembers:
             for sizes in ((20, 30), (10, 30))
         }
         assert len(paths) == len(changes) * 16
+
+    @pytest.mark.parametrize("part", ["train", "val", "batch"])
+    def test_other_images_of_the_same_name_are_other_files(self, kept, part, tmp_path, monkeypatch):
+        """One image of one part is another: another --data_dir, or a data set that was made anew."""
+        more, file = kept
+
+        def changed(images):
+            images = np.array(images)
+            images[-1] += 1
+            return images
+
+        def prefixes(name, split, *arguments, original=data.balanced_prefixes, **where):
+            images, labels = original(name, split, *arguments, **where)
+            return (changed(images) if part == {"train": "train", "test": "val"}[split] else images), labels
+
+        def batch(*arguments, original=data.batch, **where):
+            images, labels = original(*arguments, **where)
+            return (changed(images) if part == "batch" else images), labels
+
+        monkeypatch.setattr(data, "balanced_prefixes", prefixes)
+        monkeypatch.setattr(data, "batch", batch)
+        content = file.read_bytes()
+        run(tmp_path / "second", ARCHS[:1], **more)
+        (other,) = set(file.parent.iterdir()) - {file}
+        assert file.read_bytes() == content
+        assert other.read_bytes() != content
 
     @pytest.mark.parametrize(
         "spoil",
@@ -280,6 +310,13 @@ class TestKeptMembers:
         assert lines[0].startswith(f"warning: --kernels={tmp_path / 'file' / 'kept'} cannot be written")
 
 
+def digest_of(more, member=0):
+    """Checksums as the names of kept members have them, of images that are in memory."""
+    worker = InferenceJob(settings(**more)).worker()
+    images = hashlib.sha256(worker.data.train.tobytes() + worker.data.val.tobytes()).hexdigest()
+    return f"{images} {hashlib.sha256(worker.batches[member].tobytes()).hexdigest()}"
+
+
 def saved(**arrays):
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
@@ -301,6 +338,39 @@ class TestStatuses:
         assert inferred.score.isna().all()
         assert inferred.message.str.startswith("singular: ").all()
         assert set(frame[frame.proxy == "params"].status) == {"ok"}
+
+    def test_members_count_as_memory_taken_until_their_network_is_done(self, monkeypatch):
+        """What is left for the solve is what the members, of the first beginning with it, leave."""
+        budgets, original = [], algorithm.Ensemble
+
+        def note(*arguments, memory_budget):
+            budgets.append(memory_budget)
+            return original(*arguments, memory_budget=memory_budget)
+
+        monkeypatch.setattr(algorithm, "Ensemble", note)
+        job = InferenceJob(settings(n_train=(10,)))
+        (task,) = job.tasks(ARCHS[:1])
+        gc.collect()
+        limit = 1 << 30
+        with memory.limit(limit):
+            before = memory.left()
+            job.worker().compute(task)
+            gc.collect()
+            assert memory.left() == before
+        each = (10 + 30) * 16 * 4  # float32 features of width 16
+        assert [before - budget for budget in budgets] == [each, 2 * each]
+
+    def test_a_solve_that_does_not_fit_is_out_of_memory_and_the_run_goes_on(self, tmp_path, monkeypatch):
+        original, left = algorithm.Ensemble, [1]
+
+        def first_without(*arguments, memory_budget):
+            return original(*arguments, memory_budget=left.pop() if left else memory_budget)
+
+        monkeypatch.setattr(algorithm, "Ensemble", first_without)
+        frame = run(tmp_path, **ONE).set_index(["arch", "proxy"])
+        first, second = (frame.loc[(arch, "nngp_10_30_1")] for arch in ARCHS)
+        assert (first["status"], second["status"]) == ("oom", "ok")
+        assert "--memory_mb" in first["message"]
 
     @pytest.mark.parametrize(("error", "status"), [(MemoryError("all of it"), "oom"), (RuntimeError("dice"), "error")])
     def test_failures_are_statuses_and_can_be_retried(self, error, status, tmp_path, monkeypatch):

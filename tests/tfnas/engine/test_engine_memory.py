@@ -1,11 +1,13 @@
 """Blocks that fit the memory change no result; what does not fit is refused before it runs."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 import proxies
 from tfnas import memory
-from tfnas.engine import Network, tangent_kernel
+from tfnas.engine import Network, ntk, tangent_kernel
 from tfnas.inference import features
 from tfnas.networks import weights
 from tfnas.networks.builder import GraphBuilder
@@ -101,6 +103,30 @@ def test_estimates_hold_what_a_pass_keeps(graph, arrays, images):
         estimate, most = (COUNT * each for each in network.footprint.forward(keep))
         assert held / 2 <= estimate <= 2 * held
         assert most > estimate
+
+
+def test_kernels_of_many_logits_are_summed_as_they_come():
+    """Two parts of a network and 30 logits, whose Gram matrices are ones: there are never more than a few of them."""
+    order, logits = 200, 30
+
+    class Ones:
+        def numpy(self):
+            return np.ones((order, order))
+
+    class Network:
+        def forward(self, images, bn, dead_branches):
+            return None
+
+        def example_gradients(self, run, cotangents, gram, params):
+            return {"first": Ones(), "second": Ones()}
+
+    cotangents = np.zeros((order, logits, logits))
+    tracemalloc.start()
+    found = ntk._gram_of(Network(), None, "inference", cotangents, "all", None)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (found == 2 * logits).all()
+    assert peak < 6 * found.nbytes
 
 
 def test_endless_networks_are_not_built(monkeypatch):

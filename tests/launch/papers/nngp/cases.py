@@ -70,7 +70,11 @@ def write_records(folder, table, columns, *, drop=(), settings=None, **changes):
             mine = records.dump_options(options | {"bn_momentum": of.bn_momentum})
             written.append(records.Record(arch=arch, proxy=proxy, score=float(values[place]), options=mine, **common))
         for name in set(("params", "flops")) - set(drop):
-            written.append(records.Record(arch=arch, proxy=name, score=float(table[name].iloc[place]), **common))
+            sized = {key: options[key] for key in ("classes", "input_shape")}
+            value = float(table[name].iloc[place])
+            written.append(
+                records.Record(arch=arch, proxy=name, score=value, options=records.dump_options(sized), **common)
+            )
     with records.Writer(folder, "0of1", every=10**6) as writer:
         writer.add(written)
     return folder

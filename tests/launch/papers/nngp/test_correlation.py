@@ -101,6 +101,34 @@ def test_fig5_compares_both_kernels_on_the_networks_that_both_have_scored(table,
         make(correlation.fig5, scores[[*keys[2:]]], table, context_for("nngp_fig5"))
 
 
+def test_fig5_needs_networks_that_both_kernels_have_scored(table):
+    truth = table["truth"].to_numpy()
+    half = np.arange(N) < N // 2
+    values = np.stack([np.where(half, truth, np.nan), np.where(half, np.nan, truth)], axis=1)
+    columns = pd.MultiIndex.from_tuples([key(100, 1000, 1, kernel) for kernel in ("nngp", "ntk")])
+    with pytest.raises(InputError, match=r"Received: NTK\(100, 1000, 1\) of 30, NNGP\(100, 1000, 1\) of 30 networks"):
+        make(correlation.fig5, pd.DataFrame(values, ARCHS, columns), table, context_for("nngp_fig5"))
+
+
+@pytest.mark.parametrize(
+    ("name", "figure"), [("fig1", correlation.fig1), ("fig5", correlation.fig5), ("figS1", correlation.fig_s1)]
+)
+def test_the_papers_numbers_stand_beside_its_networks_alone(table, name, figure):
+    truth = table["truth"].to_numpy()
+    keys = [key(100, 1000, 1, kernel) for kernel in ("nngp", "ntk")] + [key(momentum=0.0), key()]
+    scores = pd.DataFrame(
+        np.stack([truth] * 4, axis=1), ARCHS, pd.MultiIndex.from_tuples(keys, names=list(keys[0]._fields))
+    )
+    for changes, is_there in (
+        ({}, True),
+        ({"network": {"width": 4}}, False),
+        ({"network": {"input_shape": (8, 8, 1)}}, False),
+    ):
+        rows, _ = make(figure, scores, table, context_for(f"nngp_{name}", **changes))
+        assert rows["paper"].notna().any() == is_there
+        assert rows["difference"].notna().any() == is_there
+
+
 @known_answer("figS1")
 def test_fig_s1_sets_the_ablation_beside_the_published(table):
     truth = table["truth"]

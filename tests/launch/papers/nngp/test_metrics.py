@@ -12,6 +12,7 @@ from launch.papers.nngp.experiments import EXPERIMENTS
 from launch.papers.nngp.inferred import Inferred
 from launch.papers.nngp.metrics import InferenceKey, Metric
 from tests.launch.papers.nngp.cases import ARCHS, N, context_for, key, make
+from tfnas.errors import InputError
 from tfnas.evidence import statistics
 
 
@@ -37,6 +38,39 @@ def test_scores_without_information_are_undefined_and_never_an_error(table, name
     inferred = rows[rows["n_train"].notna() & rows["measure"].isin(["kendall", "pearson"])]
     if name != "nngp_fig9" or math.isnan(constant):  # where 4 epochs remain
         assert inferred["ours"].isna().all()
+
+
+def drawn(name, table, columns, rng, **changes):
+    """Rows of an experiment on random scores of these columns."""
+    values = rng.normal(50, 10, (N, len(columns)))
+    scores = pd.DataFrame(values, index=ARCHS, columns=pd.MultiIndex.from_tuples(columns, names=InferenceKey._fields))
+    (experiment,) = (entry for entry in EXPERIMENTS if entry.id == name)
+    (figure,) = experiment.make.args
+    return make(figure, scores, table, context_for(name, **changes))[0], experiment
+
+
+@pytest.mark.parametrize("name", [entry.id for entry in EXPERIMENTS if isinstance(entry.jobs, Inferred)])
+def test_scores_that_a_figure_is_not_about_are_no_figure(table, rng, name):
+    """Of the other kernel or of the ablation alone: one line with what was received, and no rows without them."""
+    for columns, received in (
+        ([key(kernel="ntk"), key(kernel="ntk", ensemble=2)], "NTK with BN momentum 0.997"),
+        ([key(momentum=0.0)], "NNGP with BN momentum 0"),
+    ):
+        told = {"nngp_fig5": r"No \(n_train, n_val\)", "nngp_figS1": "none of BN momentum 0"}.get(name, received)
+        if name == "nngp_figS1" and columns[0].bn_momentum == 0:
+            assert drawn(name, table, columns, rng)[0]["metric"].str.contains("NNGP").all()
+            continue
+        with pytest.raises(InputError, match=told):
+            drawn(name, table, columns, rng)
+
+
+@pytest.mark.parametrize("name", [entry.id for entry in EXPERIMENTS if isinstance(entry.jobs, Inferred)])
+def test_experiments_say_what_their_brackets_are(table, rng, name):
+    columns = [key(100, 1000, e, kernel, m) for kernel in ("nngp", "ntk") for e in (1, 4) for m in (0.997, 0.0)]
+    rows, experiment = drawn(name, table, columns, rng, resamples=10)
+    bracketed = rows["measure"][rows["low"].notna()]
+    has_errors = not bracketed.str.startswith(("kendall", "pearson")).all()
+    assert ("one standard error on either side" in experiment.deviations) == has_errors
 
 
 def test_intervals_of_many_networks_are_as_wide_as_theory_has_them(rng):

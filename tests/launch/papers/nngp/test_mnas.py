@@ -15,6 +15,8 @@ from launch.papers.nngp import mnas
 from launch.papers.registry import EXPERIMENTS
 from tests.launch.papers.cases import fake_workers
 from tests.launch.papers.nngp.cases import known_answer, one
+from tfnas import data
+from tfnas.errors import InputError
 from tfnas.evidence import plots
 from tfnas.runs import records
 
@@ -24,13 +26,17 @@ FIG7 = EXPERIMENTS["nngp_fig7"]
 COMMON = {"space": "mnas", "dataset": "cifar100", "width": 32, "depth": 1, "flavour": "mnasnet", "init": "mnas"}
 
 
-def recorded(folder, *, epochs=5, archs=ARCHS, labels=20, **scores):
-    """Records of all networks by what they are called; trainings are of `epochs`, the others of `labels` classes."""
+def recorded(folder, *, epochs=5, archs=ARCHS, labels=20, split="train[35%:]", **scores):
+    """Records of all networks by what they are called; trainings are of `epochs`, the others of `labels` classes.
+
+    `split` is where accuracies are validated.
+    """
     written = []
     for name, values in scores.items():
         options = {"classes": labels, "input_shape": (32, 32, 3), "regularizers": [0.1] * 20, "bn_momentum": 0.997}
         if name.endswith("_accuracy"):
             options = {"classes": 100, "input_shape": (32, 32, 3), "epochs": epochs, "train_split": "train[:35%]"}
+            options["split"] = split if name.startswith("val") else "test"
         mine = records.dump_options(options)
         for arch, value in zip(archs, values, strict=True):
             written.append(records.Record(arch=arch, proxy=name, score=float(value), options=mine, **COMMON))
@@ -157,6 +163,29 @@ def test_missing_records_end_in_one_line(tmp_path, known, missing, told, capsys)
     assert told in line
 
 
+def test_sizes_without_records_are_counted(tmp_path, known):
+    few, short = ARCHS[:6], {name: values[:6] for name, values in known.items() if name not in ("params", "flops")}
+    found = mnas.read(inputs_of(recorded(tmp_path, archs=few, **short)))
+    network = {"width": 32, "depth": 1, "flavour": "mnasnet", "classes": 20, "input_shape": (32, 32, 3)}
+    graphs = [SPACE.layer_graph(arch, **network) for arch in found.archs]
+    assert sorted(found.archs) == sorted(few)
+    assert found.sizes[0].values.tolist() == [graph.count_params() for graph in graphs]
+    assert found.context.flops == pytest.approx(2 * np.mean([graph.flops() for graph in graphs]))
+
+
+def test_images_that_train_and_validate_are_told(tmp_path, known):
+    for split, expected in (("train[35%:]", "validated on train[35%:]"), ("train[:35%]", "the same images: none is")):
+        (first, *_) = mnas.read(inputs_of(recorded(tmp_path / split[6:8], split=split, **known))).notes
+        assert first.startswith("trained on train[:35%] of cifar100 for 5 epochs and validated on ")
+        assert expected in first
+
+
+def test_scores_of_the_other_kernel_alone_are_no_figure(tmp_path, known):
+    known["ntk_500_1000_4"] = known.pop("nngp_500_1000_4")
+    with pytest.raises(InputError, match=r"No inference scores\. Received proxies: .*ntk_500_1000_4"):
+        mnas.fig7(inputs_of(recorded(tmp_path, **known)))
+
+
 def test_given_records_say_which_networks_they_are_of(tmp_path, known):
     folder = recorded(tmp_path / "records", **known)
     arguments = ["--experiment=nngp_fig7", f"--scores={folder}", f"--output={tmp_path / 'out'}"]
@@ -173,12 +202,16 @@ def test_one_command_runs_all_stages_and_a_second_one_computes_nothing(tmp_path,
 
     fake_workers(monkeypatch)
     monkeypatch.setattr(plots, "save", lambda figure, path: None)
-    monkeypatch.setattr(trained, "DIGITS", dataclasses.replace(trained.DIGITS, full=9))
+    monkeypatch.setattr(trained, "DIGITS", dataclasses.replace(trained.DIGITS, full=9, held_out=False))
     arguments = ["--experiment=nngp_fig7", "--datasets=digits", f"--output={tmp_path / 'out'}"]
     assert reproduce.main(arguments) == 0
-    told = capsys.readouterr().out
+    out, err = capsys.readouterr()
+    told = " ".join(out.split())
     assert "60 networks on TrainJob on digits" in told
-    assert "trained on train[:50%] of digits for 5 epochs" in " ".join(told.split())
+    assert "trained on train[:50%] of digits for 5 epochs and validated on the same images: none is held out" in told
+    assert "inference trains and validates on the same images, train[:50%] of digits" in told
+    shared = data.split_size("digits", "train[:50%]")
+    assert f"warning: digits: --train_split=train[:50%] and --val_split=train[:50%] share {shared} images" in err
     found = records.read(tmp_path / "out" / "scores")
     epochs = found["options"].map(lambda text: json.loads(text).get("epochs"))
     counts = found[found["proxy"] == "test_accuracy"].groupby(epochs)["arch"].nunique()

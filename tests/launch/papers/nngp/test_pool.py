@@ -114,3 +114,31 @@ def test_sizes_without_records_are_counted(tmp_path, table):
     for arch in ARCHS[:3]:
         graph = SPACE.layer_graph(arch)
         assert found.table.loc[arch, ["params", "flops"]].tolist() == [graph.count_params(), graph.flops()]
+
+
+@pytest.mark.parametrize(
+    ("changed", "settings"),
+    [
+        ({"width": 4}, {}),
+        ({"depth": 1}, {}),
+        ({"flavour": "other"}, {}),
+        ({}, {"classes": 100}),
+        ({}, {"input_shape": (16, 16, 3)}),
+    ],
+)
+def test_sizes_of_other_networks_do_not_count(tmp_path, table, changed, settings):
+    """Records of sizes in the same folder are averaged only with those of the same networks."""
+    written = table[:3]
+    write_records(tmp_path, written, {key(): [0.1, 0.2, 0.3]})
+    write_records(tmp_path, written.assign(params=7.0, flops=5.0), {}, settings=settings, **changed)
+    found, _ = pool.gather(inputs_of(written[["truth"]], tmp_path))
+    for column in ("params", "flops"):
+        assert found.table[column].to_dict() == written[column].to_dict()
+
+
+def test_inference_that_validates_on_what_trains_is_told(tmp_path, table):
+    for val, told in (("train[50%:]", 0), ("train[:50%]", 1)):
+        splits = {"train_split": "train[:50%]", "val_split": val}
+        folder = write_records(tmp_path / f"{told}", table[:3], {key(): [0.1, 0.2, 0.3]}, settings=splits)
+        _, notes = pool.gather(inputs_of(table[:3], folder))
+        assert sum("the same images, train[:50%] of cifar10: none is held out" in note for note in notes) == told
