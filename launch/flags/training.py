@@ -120,7 +120,7 @@ class Training(Recipes, Networks):
         sizes = {split: self.split_size(split) for split in self.splits() if split}
         if empty := [split for split, size in sizes.items() if not size]:
             raise InputError(f"A split needs an image at least. Received: {empty[0]}, which is empty")
-        training.check_size(sizes[self.train_split], recipe)
+        training.check_size(self.split_size(self.train_split), recipe)
 
     def rules(self) -> list[training.Rule]:
         """What ends a training early.

@@ -124,8 +124,9 @@ class _Inferrer(Worker):
         found: list[dict[str, Any]] = []
         for n_train, n_val, size in settings.combinations():
             options = proxies.Options(n_train=n_train, n_val=n_val, ensemble=size, regularizers=settings.regularizers)
-            for index in range(size):  # first, as they leave less for the solve
-                member(settings.kernel, index)
+            if settings.kernel in nngp.MEMBERS:
+                for index in range(size):  # first, as they leave less for the solve
+                    member(settings.kernel, index)
             ensemble = nngp.Ensemble(member, self.data, options, memory_budget=memory.left())
             score = float(entry.compute(ensemble))
             # The first record that needs a member pays for it, the others for their solve alone.
