@@ -210,26 +210,16 @@ def test_records_added_together_land_in_one_part(tmp_path):
     assert [len(pd.read_parquet(tmp_path / name)) for name in parts(tmp_path)] == [3, 3]
 
 
-def test_an_exception_still_flushes(tmp_path):
-    def fail():
-        with records.Writer(tmp_path) as writer:
-            writer.add([record()])
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fail()
-    assert len(records.read(tmp_path)) == 1
-
-
-def test_an_error_elsewhere_loses_nothing_that_waits(tmp_path):
-    """A reader of the progress that goes away, for one."""
+@pytest.mark.parametrize("error", [KeyboardInterrupt, BrokenPipeError])
+def test_an_exception_still_flushes(tmp_path, error):
+    """Also an OSError that is not of flushing: a reader of the progress that goes away, for one."""
 
     def fail():
         with records.Writer(tmp_path) as writer:
             writer.add([record()])
-            raise BrokenPipeError
+            raise error
 
-    with pytest.raises(BrokenPipeError):
+    with pytest.raises(error):
         fail()
     assert len(records.read(tmp_path)) == 1
 
