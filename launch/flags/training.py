@@ -144,7 +144,8 @@ class Training(Recipes, Networks):
         standard = {"train_last": 0, "stop_accuracy": 0, "stop_seconds": 0, "stop_patience": 0, "precision": "float32"}
         found |= {name: getattr(self, name) for name, value in standard.items() if getattr(self, name) != value}
         if self.stop_accuracy or self.stop_patience:
-            found |= {"stop_on": self.stop_on} if self.stop_on != "train_accuracy" else {}
+            # What is held out decides then when all accuracies are measured.
+            found |= {"stop_on": self.stop_on, "stop_split": self.val_split} if self.stop_on != "train_accuracy" else {}
         if self.strategy != "cpu" and not self.synchronized_bn:
             found["synchronized_bn"] = False
         return found

@@ -243,6 +243,9 @@ def test_settings_that_something_looks_at_are_in_the_keys_of_trainings():
     for name, value in (changes | {"stop_on": "val_accuracy", "synchronized_bn": False}).items():
         assert not before.keys() & keys(TrainJob, dataclasses.replace(settings, **{name: value})).keys(), name
     assert keys(TrainJob, dataclasses.replace(settings, nesterov=False)) == before
+    stopped = dataclasses.replace(settings, stop_on="val_accuracy")
+    elsewhere = dataclasses.replace(stopped, val_split="test[:50%]")
+    assert not keys(TrainJob, stopped).keys() & keys(TrainJob, elsewhere).keys(), "what ends trainings changes them all"
     named = Training(dataset="synthetic", width=4, depth=1, recipe="lga")
     spelled = dict(epochs=10, batch_size=1024, learning_rate=0.025, schedule="constant", weight_decay=3e-4)
     spelled = Training(dataset="synthetic", width=4, depth=1, nesterov=False, **spelled)
