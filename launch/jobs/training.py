@@ -116,6 +116,8 @@ class _Trainings(KeptWorker):
             return found | {"message": f"ended after epoch {len(history)}: {history[-1].stopped}"}
         if not math.isfinite(history[-1].train_loss):
             return found | {"message": history[-1].stopped}
+        if not math.isfinite(trainer.notes[measure]):
+            return found | {"message": "logits are not finite"}
         if not epoch and history[-1].stopped:
             details["stopped"] = history[-1].stopped
         details = records.dump_options(details)

@@ -155,6 +155,13 @@ def test_what_diverges_is_a_status(tmp_path, digits_dir):
     assert set(frame.message) == {"the training diverged"}
 
 
+def test_weights_that_diverge_in_the_last_step_have_no_accuracy_but_that_of_training(tmp_path, digits_dir):
+    assert train.main(flags(tmp_path, digits_dir, "--num_archs=1", "--learning_rate=1e30", "--batch_size=64")) == 0
+    frame = records.read(tmp_path).set_index("proxy")
+    assert frame.status.to_dict() == {"test_accuracy": "nan", "train_accuracy": "ok"}
+    assert frame.message.test_accuracy == "logits are not finite"
+
+
 def test_one_that_fails_does_not_end_the_others_and_is_trained_again_with_retry(
     whole, tmp_path, digits_dir, monkeypatch, capsys
 ):

@@ -38,10 +38,9 @@ class Threshold:
             raise InputError(f"An accuracy to stop at lies in (0, 1]. Received: {self.value}")
 
     def __call__(self, epochs: Sequence[Epoch]) -> str:
-        return f"{self.measure} has reached {self.value:g}" if self._best(epochs) >= self.value else ""
-
-    def _best(self, epochs: Sequence[Epoch]) -> float:
-        return max(getattr(epoch, self.measure) for epoch in epochs)
+        # One by one: the largest of numbers among which is a NaN may be the NaN.
+        reached = any(getattr(epoch, self.measure) >= self.value for epoch in epochs)
+        return f"{self.measure} has reached {self.value:g}" if reached else ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -281,10 +281,11 @@ class Trainer:
         return found
 
     def evaluate(self, data: Arrays) -> float:
-        """Accuracy (a fraction) on images and labels, with moving statistics."""
+        """Accuracy (a fraction) on images and labels, with moving statistics; NaN where a logit is not finite."""
         images, labels = data
         self._check(data)
-        return int(np.sum(self.predict(images).argmax(1) == labels)) / len(labels)
+        logits = self.predict(images)
+        return int(np.sum(logits.argmax(1) == labels)) / len(labels) if np.isfinite(logits).all() else math.nan
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Logits [N, classes] with moving statistics, those of the moving average where the recipe has one."""
@@ -310,8 +311,11 @@ class Trainer:
         if tuple(images.shape[1:]) != self.graph.input_shape:
             allowed = ", ".join(map(str, self.graph.input_shape))
             raise InputError(f"Images do not fit the network. Received: {tuple(images.shape)}. Allowed: (N, {allowed})")
-        if len(labels) and (most := int(np.max(labels))) >= self.graph.num_classes:
+        if not len(labels):
+            return
+        least, most = int(np.min(labels)), int(np.max(labels))
+        if least < 0 or most >= self.graph.num_classes:
             raise InputError(
-                f"The network has no logit for a label. Received: label {most}. "
-                f"Allowed: labels below {self.graph.num_classes}"
+                f"The network has no logit for a label. Received: label {least if least < 0 else most}. "
+                f"Allowed: labels from 0 on below {self.graph.num_classes}"
             )

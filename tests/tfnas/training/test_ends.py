@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 
 from tests.tfnas.training import cases
@@ -20,6 +21,7 @@ def test_rules_end_a_training():
     assert training.Threshold(0.5)(epochs(0.2, 0.4)) == ""
     assert training.Threshold(0.5)(epochs(0.5, 0.4)) == "train_accuracy has reached 0.5"
     assert training.Threshold(0.2, "test_accuracy")(epochs(0.4)) == "test_accuracy has reached 0.2"
+    assert training.Threshold(0.5)(epochs(math.nan, 0.6)) == training.Threshold(0.5)(epochs(0.6, math.nan)) != ""
     assert training.TimeLimit(3)(epochs(0.1, 0.1)) == ""
     assert training.TimeLimit(3)(epochs(0.1, 0.1, 0.1)) == "3 seconds are over"
     assert training.Plateau(2)(epochs(0.1, 0.3, 0.3)) == ""
@@ -61,13 +63,26 @@ def test_a_loss_that_is_not_finite_ends_the_training(digits):
     assert len(found) < 3
 
 
+def test_logits_that_are_not_finite_are_no_accuracy():
+    """The loss before the only step is finite, and its weights are not. Class 0 would be the answer of them all."""
+    images, _ = cases.random_data(8, (8, 8, 1), 10)
+    data = images, np.zeros(8, np.int32)
+    trainer = cases.started(cases.small_graph(), dataclasses.replace(PLAIN, epochs=1, learning_rate=1e30))
+    (epoch,) = trainer.run(data, data)
+    assert math.isfinite(epoch.train_loss)
+    assert math.isnan(epoch.test_accuracy)
+    assert math.isnan(trainer.evaluate(data))
+
+
 def test_bad_data_are_told():
     trainer = cases.started(cases.linear_graph(), PLAIN)
     with pytest.raises(InputError, match="Received: 7 images, batch_size=8"):
         next(trainer.run(cases.random_data(7)))
     images, labels = cases.random_data(8)
-    with pytest.raises(InputError, match=r"Received: label 3\. Allowed: labels below 3"):
+    with pytest.raises(InputError, match=r"Received: label 3\. Allowed: labels from 0 on below 3"):
         next(trainer.run((images, labels * 0 + 3)))
+    with pytest.raises(InputError, match=r"Received: label -1\. Allowed: labels from 0 on below 3"):
+        next(trainer.run((images, labels * 0 - 1)))
     with pytest.raises(InputError, match=r"Received: \(8, 4, 1, 1\)\. Allowed: \(N, 2, 2, 1\)"):
         next(trainer.run((images.reshape(8, 4, 1, 1), labels)))
     with pytest.raises(InputError, match="no logit for a label"):
