@@ -51,7 +51,7 @@ class FearScore:
     Attributes:
         accuracy: over the last epoch of stage 2, a fraction; NaN where stage 1 has not reached the threshold, or where
             a loss was not finite.
-        reached: whether stage 1 has reached the threshold.
+        reached: whether stage 1 has reached the threshold, with a finite loss.
         epochs: of stage 1.
         seconds: of training, in each stage.
     """
@@ -93,7 +93,8 @@ def fear_score(
     first = Trainer(graph, settings.first, **options)
     epochs = _train(first, weights, train, seed, kept.get(0), [goal, *limit])
     taken = sum(epoch.seconds for epoch in epochs)
-    if not goal(epochs):
+    # The steps before a loss that is not finite may have been right often enough, but nothing is left to go on from.
+    if not (goal(epochs) and math.isfinite(epochs[-1].train_loss)):
         return FearScore(math.nan, False, len(epochs), (taken, 0.0))
     if kept:
         first.save(kept[0])  # or what interrupts stage 2 would cost stage 1 too

@@ -10,6 +10,7 @@ Deviations: images are as networks see them, normalised by channel; the rate fal
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def hog_threshold(train: Arrays, classes: int, *, recipe: Recipe = SHALLOW, unit
         seed: of initial weights and order.
 
     Raises:
-        InputError: images are smaller than 4 pixels.
+        InputError: images are smaller than 4 pixels, or the training diverges.
         ModuleNotFoundError: scikit-image is not installed (the extra `fear`).
     """
     found = hog(np.asarray(train[0]))[:, None, None, :]
@@ -45,7 +46,13 @@ def hog_threshold(train: Arrays, classes: int, *, recipe: Recipe = SHALLOW, unit
     graph = shallow(found.shape[-1], classes, units)
     trainer = Trainer(graph, recipe)
     trainer.start(weights.initialize(graph, "torch", seeds.derive_seed(seed, "threshold")))
-    return [epoch.train_accuracy for epoch in trainer.run((found, train[1]), seed=seed)][-1]
+    *_, last = trainer.run((found, train[1]), seed=seed)
+    if not math.isfinite(last.train_loss):
+        raise InputError(
+            f"No threshold of fear: the training of the shallow network diverged. Received: learning_rate="
+            f"{recipe.learning_rate:g} on {len(found)} images, epoch {last.epoch}. Allowed: a threshold that is given"
+        )
+    return last.train_accuracy
 
 
 def hog(images: np.ndarray) -> np.ndarray:

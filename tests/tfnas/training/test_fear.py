@@ -52,6 +52,15 @@ def test_a_stage_that_diverges_has_no_score(digits):
     assert math.isnan(found.accuracy)
 
 
+def test_a_first_stage_that_diverges_has_not_reached_the_threshold(digits):
+    """Of one class only, which is what logits that are no numbers are taken for: every answer is right."""
+    graph, images = cases.small_graph(), digits[0][0][:64]
+    settings = dataclasses.replace(SETTINGS, first=dataclasses.replace(FIRST, learning_rate=1e30, clip_norm=0.0))
+    found = training.fear_score(graph, cases.initial(graph), (images, np.zeros(64, np.int32)), settings)
+    assert (found.reached, found.epochs, found.seconds[1]) == (False, 1, 0.0)
+    assert math.isnan(found.accuracy)
+
+
 def test_too_few_cells_are_told_before_anything_is_trained(digits):
     graph = cases.small_graph()
     with pytest.raises(InputError, match="has 3 cells"):

@@ -101,3 +101,9 @@ def test_the_threshold_is_the_last_training_accuracy_of_the_shallow_network(digi
 def test_the_batch_is_no_larger_than_the_data(digits):
     images, labels = digits[0]
     assert 0 <= training.hog_threshold((images[:40], labels[:40]), 10, recipe=TINY, units=4) <= 1
+
+
+def test_a_training_that_diverges_gives_no_threshold(digits):
+    recipe = dataclasses.replace(TINY, learning_rate=1e30)
+    with pytest.raises(InputError, match=r"diverged\. Received: learning_rate=1e\+30 on 512 images, epoch 1\. Allowed"):
+        training.hog_threshold(digits[0], 10, recipe=recipe, units=4)
