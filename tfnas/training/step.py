@@ -31,6 +31,7 @@ def make(
     dtype: str,
     train: Callable[..., Outcome],
     dropouts: Sequence[tuple[tuple[int, ...], float]],
+    counted: int | None = None,
 ) -> Callable[..., Step]:
     """The step of a network: (state, fixed, images, labels, rate, number, draw) -> what it gave.
 
@@ -43,11 +44,12 @@ def make(
         dtype: of the arithmetic.
         train: `Passes.train`, or that of `Replicas`.
         dropouts: shape of an example and rate of each dropout layer.
+        counted: examples that the statistics of BN are of; those of the batch by default.
     """
     update = optimizers.updater(recipe, dtype)
     decay = tf.constant(layout.decay(recipe.weight_decay, recipe.decayed), dtype)
     kept = tf.constant(layout.kept(), dtype)
-    bessel = tf.constant(layout.bessel(recipe.batch_size), dtype) if recipe.unbiased_variance else None
+    bessel = tf.constant(layout.bessel(counted or recipe.batch_size), dtype) if recipe.unbiased_variance else None
 
     def step(
         state: State,

@@ -104,10 +104,11 @@ class Trainer:
         half = precision == "bfloat16"
         keys = self.layout.trained.keys
         self._passes = passes.Passes(graph, keys, jit=jit, half=half)
-        train = self._passes.train
+        train, counted = self._passes.train, recipe.batch_size
         if strategy is not None:
+            counted //= 1 if synchronized else strategy.num_replicas_in_sync
             train = replicas.Replicas(graph, keys, strategy, synchronized=synchronized, half=half).train
-        made = step.make(self.layout, recipe, self.dtype, train, self._passes.dropouts())
+        made = step.make(self.layout, recipe, self.dtype, train, self._passes.dropouts(), counted)
         self._step = made if jit or strategy is not None else tf.function(made, autograph=False)
         self._batch = augment.batcher(
             graph.input_shape,

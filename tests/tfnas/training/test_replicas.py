@@ -1,5 +1,6 @@
 """Training on several devices: the same weights as on one, and BN of each device apart where that is asked for."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -50,7 +51,7 @@ def test_products_of_bfloat16_are_rounded_on_all_devices(found):
 
 
 def test_devices_with_statistics_of_their_own_average_the_gradients_of_their_parts(found):
-    """A plain loop over both halves of each batch; the moving statistics are those of the first."""
+    """A plain loop over both halves of each batch; the moving statistics, with unbiased variances, are the first's."""
     graph, recipe = cases.small_graph(dropout=0.3), training_worker.HALF
     images, labels = training_worker.data()
     trainer = cases.started(graph, recipe, precision="float64")
@@ -66,9 +67,18 @@ def test_devices_with_statistics_of_their_own_average_the_gradients_of_their_par
         (first, second) = halves
         gradients = {key: (value + second.gradients[key]) / 2 for key, value in first.gradients.items()}
         loss, correct = (first.loss + second.loss) / 2, first.correct + second.correct
-        return passes.Outcome(loss, correct, gradients, first.statistics)
+        statistics = {
+            key: value * unbiased(key) if key.endswith("variance") else value for key, value in first.statistics.items()
+        }
+        return passes.Outcome(loss, correct, gradients, statistics)
 
-    trainer._step = step.make(trainer.layout, recipe, "float64", train, own.dropouts())
+    def unbiased(key):
+        height, width, _ = graph.by_name[key.rpartition(".")[0]].shape
+        count = training_worker.BATCH // 2 * height * width
+        return count / (count - 1)
+
+    biased = dataclasses.replace(recipe, unbiased_variance=False)
+    trainer._step = step.make(trainer.layout, biased, "float64", train, own.dropouts())
     epochs = list(trainer.run((images, labels), seed=3))
     values = np.array([(epoch.train_loss, epoch.train_accuracy) for epoch in epochs])
     cases.assert_close(found["apart"], trainer.weights() | {"epochs": values})
