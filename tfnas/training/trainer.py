@@ -122,6 +122,7 @@ class Trainer:
         self._now: _Now | None = None
         self._fixed: dict[str, tf.Tensor] = {}
         self._seconds = 0.0  # that the epoch under way took before the checkpoint it goes on from
+        self._traced = False
 
     # State -----------------------------------------------------------------------------------------------------------
 
@@ -231,12 +232,17 @@ class Trainer:
         steps = size // recipe.batch_size
         images, labels = tf.convert_to_tensor(train[0], self.dtype), tf.convert_to_tensor(train[1], tf.int32)
         while len(self.history) < recipe.epochs and not (self.history and self.history[-1].stopped):
+            if not self._traced:
+                # A step that changes nothing: to trace and compile is no training, and takes what is new of a network.
+                first, draw = tf.range(recipe.batch_size), tf.zeros(2, tf.int32)
+                self._find(*self._batch(images, labels, first, draw), 0.0, draw).loss.numpy()
+                self._traced = True
             index = len(self.history)
             before, begun = self._seconds, time.perf_counter()
             rng = np.random.default_rng(seeds.derive_seed(seed, "epoch", index))
             order = rng.permutation(size)[: steps * recipe.batch_size].reshape(steps, -1)
             draws = rng.integers(2**31 - 1, size=(steps, 2))
-            rates = recipe.rates(index, steps)
+            rates, seconds = recipe.rates(index, steps), math.nan
             try:
                 while (place := self._now.done - index * steps) < steps:
                     if checkpoint is not None and checkpoint.is_due:
@@ -245,15 +251,15 @@ class Trainer:
                     draw = tf.constant(draws[place], tf.int32)
                     batch = self._batch(images, labels, tf.constant(order[place], tf.int32), draw)
                     self.step(*batch, float(rates[place]), draw)
+                mean = float(self._now.loss) / steps
+                accuracy = int(self._now.correct) / (steps * recipe.batch_size)
+                seconds = before + time.perf_counter() - begun
+                tested = self.evaluate(test) if test else math.nan
             except BaseException as error:
-                self._seconds = before + time.perf_counter() - begun
+                self._seconds = before + time.perf_counter() - begun if math.isnan(seconds) else seconds
                 if checkpoint is not None and not isinstance(error, Exception):  # a signal
                     self.save(checkpoint)
                 raise
-            mean = float(self._now.loss) / steps
-            accuracy = int(self._now.correct) / (steps * recipe.batch_size)
-            seconds = before + time.perf_counter() - begun
-            tested = self.evaluate(test) if test else math.nan
             epoch = Epoch(index + 1, mean, accuracy, tested, seconds)
             reason = stopping.reason(stop, [*self.history, epoch]) if math.isfinite(mean) else "the training diverged"
             self.history.append(dataclasses.replace(epoch, stopped=reason))
@@ -272,14 +278,18 @@ class Trainer:
             rate: learning rate.
             draw: [2] int32, the seed of dropout; without it nothing is dropped.
         """
-        import tensorflow as tf
-
-        now = self._now
-        images = tf.convert_to_tensor(images, self.dtype)
-        numbers = (tf.constant(value, self.dtype) for value in (rate, now.done))
-        found = self._step(now.state, self._fixed, images, tf.convert_to_tensor(labels, tf.int32), *numbers, draw)
+        now, found = self._now, self._find(images, labels, rate, draw)
         self._now = _Now(found.state, now.done + 1, now.loss + found.loss, now.correct + found.correct)
         return found
+
+    def _find(self, images: Any, labels: Any, rate: float, draw: Any) -> Step:
+        """What a step gives; the state stays."""
+        import tensorflow as tf
+
+        images = tf.convert_to_tensor(images, self.dtype)
+        numbers = (tf.constant(value, self.dtype) for value in (rate, self._now.done))
+        labels = tf.convert_to_tensor(labels, tf.int32)
+        return self._step(self._now.state, self._fixed, images, labels, *numbers, draw)
 
     def evaluate(self, data: Arrays) -> float:
         """Accuracy (a fraction) on images and labels, with moving statistics; NaN where a logit is not finite."""

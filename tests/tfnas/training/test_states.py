@@ -94,6 +94,33 @@ def test_a_signal_keeps_the_state_at_once(tmp_path, digits):
     assert trainer.history[1].train_loss == expected.history[1].train_loss
 
 
+def test_a_signal_while_testing_keeps_the_epoch(tmp_path, digits):
+    train, recipe = tuple(array[:16] for array in digits[0]), dataclasses.replace(PLAIN, epochs=2)
+    expected = cases.started(cases.small_graph(), recipe)
+    list(expected.run(train, digits[1], seed=1))
+    checkpoint = training.Checkpoint(tmp_path / "state", "this")
+    trainer = cases.started(cases.small_graph(), recipe)
+
+    def evaluate(data):
+        raise KeyboardInterrupt
+
+    trainer.evaluate = evaluate
+    with pytest.raises(KeyboardInterrupt):
+        list(trainer.run(train, digits[1], seed=1, checkpoint=checkpoint))
+    again = cases.started(cases.small_graph(), recipe, seed=2)
+    assert again.resume(checkpoint)
+    steps, original = [], again.step
+    again.step = lambda *arguments: (steps.append(0), original(*arguments))[1]
+    list(again.run(train, digits[1], seed=1, checkpoint=checkpoint))
+    assert len(steps) == 2, "of the second epoch alone"
+    for key, value in expected.weights().items():
+        np.testing.assert_array_equal(again.weights()[key], value)
+    drop = [
+        [dataclasses.replace(epoch, seconds=0) for epoch in history] for history in (expected.history, again.history)
+    ]
+    assert drop[0] == drop[1]
+
+
 def saved(tmp_path, identity="this"):
     trainer = cases.started(cases.linear_graph(), PLAIN)
     checkpoint = training.Checkpoint(tmp_path / "state", identity)

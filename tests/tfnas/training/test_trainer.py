@@ -75,6 +75,28 @@ def test_training_learns_the_digits(digits):
     assert all(epoch.seconds > 0 and not epoch.stopped for epoch in epochs)
 
 
+def test_seconds_are_those_of_steps_without_tracing_and_testing(monkeypatch):
+    """By a clock that calls move: 100 to trace, 1 a step, 1000 a test."""
+    now = [0.0]
+    monkeypatch.setattr("tfnas.training.trainer.time.perf_counter", lambda: now[0])
+    trainer = cases.started(cases.linear_graph(), PLAIN)
+    step, evaluate, data = trainer._step, trainer.evaluate, cases.random_data(24)
+
+    def timed_step(*arguments):
+        now[0] += 1 + 100 * (step.experimental_get_tracing_count() == 0)
+        return step(*arguments)
+
+    def timed_test(data):
+        now[0] += 1000
+        return evaluate(data)
+
+    trainer._step, trainer.evaluate = timed_step, timed_test
+    for _ in range(2):
+        trainer.start(cases.initial(trainer.graph))
+        assert [epoch.seconds for epoch in trainer.run(data, data)] == [3.0] * 3
+    assert now[0] == 101 + 2 * 3 * (3 + 1000)
+
+
 @pytest.fixture(scope="module")
 def trainer():
     return training.Trainer(cases.small_graph(), dataclasses.replace(PLAIN, epochs=2, flip=True, crop=1))
