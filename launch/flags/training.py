@@ -11,6 +11,7 @@ from tfnas import training
 from tfnas.errors import InputError
 
 STRATEGIES = ("cpu", "mirrored")
+ACCURACIES = ("test_accuracy", "train_accuracy", "val_accuracy")
 STOP_MEASURES = ("train_accuracy", "val_accuracy")
 
 
@@ -163,7 +164,7 @@ class Training(Recipes, Networks):
 
     def measures(self) -> list[str]:
         """Names of the accuracies recorded, those after the last epoch first."""
-        names = ["test_accuracy", "train_accuracy"] + ["val_accuracy"] * bool(self.val_split)
+        names = [name for name in ACCURACIES if self.val_split or name != "val_accuracy"]
         return names + [after(name, epoch) for epoch in dict.fromkeys(self.measured_epochs) for name in names]
 
 

@@ -8,8 +8,12 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 import proxies
 from launch.app import FAILED
+from launch.flags.training import ACCURACIES
+from launch.jobs.after import parse_after
 from tfnas import tables
 from tfnas.errors import InputError
 from tfnas.runs.records import FAILURES
@@ -34,8 +38,7 @@ def tell(frame: pd.DataFrame, folder: str) -> int:
     for line in frame.attrs["skipped"]:
         print(f"skipped {line}", file=sys.stderr)
     statuses = ", ".join(f"{count} {status}" for status, count in sorted(collections.Counter(frame.status).items()))
-    networks = frame.groupby(["arch", "repeat"]).seconds.sum()
-    pace = f"; {networks.mean():.2f} s a network" if len(networks) else ""
+    pace = f"; {seconds(frame).mean():.2f} s a network" if len(frame) else ""
     print(
         f"{len(frame)} records ({statuses or 'none'}) of {frame.arch.nunique()} architectures and "
         f"{frame.proxy.nunique()} proxies in {folder}{pace}"
@@ -51,6 +54,17 @@ def tell(frame: pd.DataFrame, folder: str) -> int:
         print(f"  {missing} of {frame.attrs['asked']} records are missing: other shards, or runs that were stopped")
     scores = ~frame.proxy.isin(proxies.SIZES)
     return FAILED if len(frame) and failed[scores if scores.any() else slice(None)].all() else 0
+
+
+def seconds(frame: pd.DataFrame) -> pd.Series:
+    """Of each network and repeat what its records took together.
+
+    What is measured of one training has the seconds of all of it so far: of these the most count, once.
+    """
+    trainings = {*proxies.names("training"), *proxies.names("stages"), *ACCURACIES}
+    of_training = [parse_after(name.partition("_epoch")[0])[0] in trainings for name in frame.proxy]
+    of = frame.assign(work=frame.index.where(~np.array(of_training, bool), -1))
+    return of.groupby(["arch", "repeat", "work"]).seconds.max().groupby(["arch", "repeat"]).sum()
 
 
 def of_shared(settings: Inference | Training) -> list[str]:
