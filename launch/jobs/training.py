@@ -112,14 +112,17 @@ class _Trainings(KeptWorker):
         history = trainer.history[: int(epoch)] if epoch else trainer.history
         details = {"epochs": len(history), "train_loss": history[-1].train_loss}
         found = {"seconds": sum(entry.seconds for entry in history), "score": math.nan, "status": "nan"}
+        stopped = history[-1].stopped
+        if self.settings.stop_on == "val_accuracy":  # which is what the trainer tests on
+            stopped = stopped.replace("test_accuracy", "val_accuracy")
         if epoch and len(trainer.history) < int(epoch):
-            return found | {"message": f"ended after epoch {len(history)}: {history[-1].stopped}"}
+            return found | {"message": f"ended after epoch {len(history)}: {stopped}"}
         if not math.isfinite(history[-1].train_loss):
-            return found | {"message": history[-1].stopped}
+            return found | {"message": stopped}
         if not math.isfinite(trainer.notes[measure]):
             return found | {"message": "logits are not finite"}
-        if not epoch and history[-1].stopped:
-            details["stopped"] = history[-1].stopped
+        if not epoch and stopped:
+            details["stopped"] = stopped
         details = records.dump_options(details)
         return found | {"score": 100 * trainer.notes[measure], "status": "ok", "details": details}
 

@@ -101,7 +101,7 @@ def test_other_rules_end_trainings_too(more, tmp_path, digits_dir):
     details = json.loads(records.read(tmp_path).details[0])
     assert details["epochs"] < 40
     assert details["stopped"].startswith(
-        "test_accuracy is no better" if "--stop_patience=1" in more else "1e-09 seconds"
+        "val_accuracy is no better" if "--stop_patience=1" in more else "1e-09 seconds"
     )
 
 
