@@ -106,17 +106,17 @@ def differences(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
 
 def rows(double: dict, single: dict, threaded: dict, again: dict) -> list[str]:
     """The table in Markdown, a row a proxy."""
-    threads = THREADS.value
+    threads = f"{THREADS.value} threads"
     head = [
         "proxy",
-        "networks with a finite score",
-        "Spearman, float32 against float64",
-        "largest relative difference",
-        "in standard deviations",
-        f"bit-equal on 1 and {threads} threads",
-        "largest relative difference",
-        "in standard deviations",
-        f"bit-equal, {threads} threads twice",
+        "finite scores",
+        "f64: Spearman",
+        "f64: relative difference",
+        "f64: in std",
+        f"{threads}: bit-equal",
+        f"{threads}: relative difference",
+        f"{threads}: in std",
+        "twice: bit-equal",
     ]
     lines = [" | ".join(head), " | ".join(["---", *["--:"] * (len(head) - 1)])]
     for name, exact in double.items():

@@ -3,7 +3,8 @@
     python -m docs.generate             # writes them anew (make docs); a test fails while one is stale
 
 They are the tables of proxies in docs/proxies.md, of experiments in docs/experiments.md and of recipes in
-docs/training.md, each between two comments, and the README.md beside every result of `launch.reproduce`.
+docs/training.md, each between two comments, and the README.md beside every result of `launch.reproduce`. What stands
+there between the title and the comment, what the result shows, is written by hand and kept.
 """
 
 from __future__ import annotations
@@ -24,8 +25,11 @@ from tfnas import training
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NOTE = "made by `make docs`"
-# Rows of a result that its README shows.
+# Rows of a result that its README shows, and measures that are points of a curve, which the picture shows.
 SHOWN = 24
+CURVES = {"PQETP"}
+# Measures whose brackets are intervals of a bootstrap; others say in their notes what theirs are.
+CORRELATIONS = {"kendall", "spearman", "pearson"}
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -96,27 +100,37 @@ def result_page(folder: pathlib.Path) -> str:
     made = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
     with (folder / "results.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
+    shown = [row for row in rows if row["measure"] not in CURVES][:SHOWN]
     experiment, fact = registry.get(config["experiment"]), facts()[config["experiment"]]
     date, versions = made["started"].partition("T")[0], made["packages"]
     parts = [
         f"# {folder.name}: {fact['title']}",
+        *_kept(folder / "README.md"),
         f"<!-- {NOTE} -->",
         f"{fact['paper']}. Made on {date}, {made['cpu']}, {made['cores']} cores, TensorFlow {versions['tensorflow']}, "
         f"Keras {versions['keras']}. All numbers are in `results.csv`, settings in `config.json` and `recipe.json`.",
         "```bash\n" + _command(config, folder) + "\n```",
         f"![{fact['title']}]({experiment.id}.png)",
-        _rows(rows),
+        _rows(shown),
     ]
-    if len(rows) > SHOWN:
-        parts.append(f"{len(rows) - SHOWN} more rows are in `results.csv`.")
+    if len(rows) > len(shown):
+        parts.append(f"{len(rows) - len(shown)} more rows are in `results.csv`.")
+    if {row["measure"] for row in shown if row["low"]} & CORRELATIONS and "brackets are" not in experiment.deviations:
+        drawn = "classes of isomorphic networks" if config.get("isomorphic") else "networks"
+        parts.append(f"Brackets are 95 % bootstrap intervals over {drawn}.")
     notes = [note for note in (fact.get("note", ""), experiment.deviations) if note]
     if notes:
-        parts.append("Not as in the paper, or to be known: " + "; ".join(notes) + ".")
+        parts.append("Differences from the paper, and other notes: " + "; ".join(notes) + ".")
     if experiment.id.startswith("nngp_"):
-        parts.append(
-            "What the networks, their accuracies and their records are, and what was found, tells [nngp](../nngp.md)."
-        )
+        parts.append("[nngp](../nngp.md) describes the networks, their accuracies and records, and what was found.")
     return "\n\n".join(parts) + "\n"
+
+
+def _kept(page: pathlib.Path) -> list[str]:
+    """What is written by hand between the title of a page and its generated part."""
+    text = page.read_text(encoding="utf-8") if page.exists() else ""
+    written = text.partition("\n")[2].partition(f"<!-- {NOTE} -->")[0].strip()
+    return [written] if written else []
 
 
 def _command(config: Mapping[str, object], folder: pathlib.Path) -> str:
@@ -132,7 +146,7 @@ def _command(config: Mapping[str, object], folder: pathlib.Path) -> str:
         if field.name == "experiment" or value in (None, [], "", False) or value == field.default:
             continue
         text = ",".join(value) if isinstance(value, list) else str(value)
-        flags.append(f"--{field.name}={stand.get(field.name, text)}")
+        flags.append(f"--{field.name}" if value is True else f"--{field.name}={stand.get(field.name, text)}")
     lines = [""]
     for flag in flags:
         if lines[-1] and len(lines[-1]) + len(flag) > 100:
@@ -143,18 +157,39 @@ def _command(config: Mapping[str, object], folder: pathlib.Path) -> str:
 
 def _rows(rows: Sequence[Mapping[str, str]]) -> str:
     """Ours beside the paper's; what all rows have in common is left out."""
-    names = [name for name in ("dataset", "init", "metric", "method", "measure", "connections") if name in rows[0]]
-    labels = [name for name in names if len({row[name] for row in rows}) > 1] or names[-1:]
-    common = [f"{name} {rows[0][name]}" for name in names if name not in labels and rows[0][name]]
-    cells = []
-    for row in rows[:SHOWN]:
-        low, high = _number(row["low"]), _number(row["high"])
-        interval = f" [{low}, {high}]" if low and high else ""
-        cells.append(
-            [*(row[name] for name in labels), row["n"], _number(row["ours"]) + interval, _number(row["paper"])]
-        )
-    made = table((*labels, "n", "ours", "paper"), cells)
+    known = ("dataset", "init", "metric", "method", "measure", "connections", "threshold", "n")
+    names = [name for name in known if name in rows[0]]
+    labels = [name for name in names if len({row[name] for row in rows}) > 1] or names[-2:-1]
+    common = [f"{name} {_label(rows[0][name])}" for name in names if name not in labels and rows[0][name]]
+    printed = {"ours": _bracketed} | ({"paper": _theirs} if any(row["paper"] for row in rows) else {})
+    cells = [[*(_label(row[name]) for name in labels), *(write(row) for write in printed.values())] for row in rows]
+    made = table((*labels, *printed), cells)
     return f"{made}\n\nOf all rows: {', '.join(common)}." if common else made
+
+
+def _label(text: str) -> str:
+    try:
+        return _number(text)
+    except ValueError:
+        return text
+
+
+def _bracketed(row: Mapping[str, str]) -> str:
+    """Our number, with its interval where it has one: all three with as many decimals as the largest of them has."""
+    values = [float(row[name] or "nan") for name in ("ours", "low", "high")]
+    if not all(map(math.isfinite, values)):
+        return _number(row["ours"])
+    decimals = 3 if max(map(abs, values)) < 10 else 2
+    ours, low, high = (f"{value:.{decimals}f}" for value in values)
+    return f"{ours} [{low}, {high}]"
+
+
+def _theirs(row: Mapping[str, str]) -> str:
+    """The paper's number, with one deviation to either side where it prints one."""
+    if not row.get("paper_std"):
+        return _number(row["paper"])
+    mean, deviation = float(row["paper"]), float(row["paper_std"])
+    return _bracketed({"ours": row["paper"], "low": str(mean - deviation), "high": str(mean + deviation)})
 
 
 def _number(text: str) -> str:

@@ -45,6 +45,28 @@ def test_numbers_of_results_are_short_and_infinite_ones_are_told():
     assert {text: generate._number(text) for text in texts} == texts
 
 
+def test_an_interval_has_the_decimals_of_its_largest_number():
+    row = {"ours": "0.0524", "low": "-0.21249", "high": "0.29512", "paper": "93.31", "paper_std": "0.47"}
+    assert generate._bracketed(row) == "0.052 [-0.212, 0.295]"
+    assert generate._bracketed(row | {"high": "12.5"}) == "0.05 [-0.21, 12.50]"
+    assert generate._bracketed(row | {"low": "", "high": ""}) == generate._number("0.0524")
+    assert generate._theirs(row) == "93.31 [92.84, 93.78]"
+    assert generate._theirs(row | {"paper_std": ""}) == "93.31"
+
+
+def test_a_page_keeps_what_is_written_by_hand(tmp_path):
+    page = tmp_path / "README.md"
+    assert generate._kept(page) == []
+    page.write_text(f"# id: old title\n\nOne.\n\nTwo.\n\n<!-- {generate.NOTE} -->\n\nGenerated.\n")
+    assert generate._kept(page) == ["One.\n\nTwo."]
+    page.write_text(f"# id: old title\n\n<!-- {generate.NOTE} -->\n\nGenerated.\n")
+    assert generate._kept(page) == []
+
+
+def test_every_result_says_what_it_shows():
+    assert not [str(folder) for folder in generate.results() if not generate._kept(folder / "README.md")]
+
+
 def test_every_folder_of_results_has_a_page_that_the_index_names():
     index = (ROOT / "results" / "README.md").read_text()
     for folder in (ROOT / "results").iterdir():
