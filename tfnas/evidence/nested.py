@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfnas.evidence import plots, rows
-from tfnas.evidence.reading import REPEATS
+from tfnas.evidence.reading import repeats_of
 
 if TYPE_CHECKING:  # both take their time to import
     import pandas as pd
@@ -55,9 +55,7 @@ def within_classes(scores: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
     found = []
     for proxy, every in scores.groupby("proxy", sort=False):
         part = every[ok[every.index]]
-        # Scores of a file beside records have no seeds.
-        columns = [column for column in REPEATS if column in part and part[column].notna().any()]
-        if columns:
+        if columns := repeats_of(part):
             wide = part.pivot_table(index="arch", columns=columns, values="score", aggfunc="first", sort=False)
         else:
             wide = part.drop_duplicates("arch").set_index("arch")[["score"]]
