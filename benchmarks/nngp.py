@@ -68,8 +68,9 @@ def bare_passes(arch, images: np.ndarray) -> float:
     features = keras.Model(model.input, model.get_layer(graph.features).output)
     forward = tf.function(lambda x: features(x, training=False), autograph=False)
     batches = [tf.constant(images[i : i + BATCH.value]) for i in range(0, len(images), BATCH.value)]
-    forward(batches[0])
-    return timed(lambda: [forward(x) for x in batches])
+    for x in {len(x): x for x in batches}.values():  # the last may be smaller, and traced anew
+        forward(x)
+    return timed(lambda: [forward(x).numpy() for x in batches])
 
 
 def networks(count: int) -> None:
@@ -142,6 +143,8 @@ def cost(folder: pathlib.Path) -> None:
     """Seconds of the parts over n_train and n_val; straight lines through the features' are fitted and drawn."""
     arch = SPACE.sample_uniform(np.random.default_rng(1))
     rows = []
+    # Kernels of this network and of these sizes of batches are met before anything counts.
+    inference(arch, nngp.Data(*noise(100, 0), *noise(100, 1), CLASSES), noise(100, 2)[0], {})
     for varied, fixed, values in (("n_train", 100, (100, 200, 400, 800)), ("n_val", 100, (100, 200, 400, 800))):
         for value in values:
             n_train, n_val = (value, fixed) if varied == "n_train" else (fixed, value)

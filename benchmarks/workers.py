@@ -68,11 +68,12 @@ def score(workers: str) -> Run:
 
 
 def difference(one: pd.DataFrame, other: pd.DataFrame) -> dict[str, float]:
-    """Largest relative difference of the scores by proxy; of anything else none is allowed."""
+    """Largest relative difference of the scores by proxy, inf where one alone is a number; of all else none."""
     rest = [column for column in one if column != "score"]
     pd.testing.assert_frame_equal(one[rest], other[rest])
+    same = (one.score == other.score) | (one.score.isna() & other.score.isna())
     with np.errstate(invalid="ignore"):  # infinite on both sides
-        gaps = np.where(one.score == other.score, 0.0, (one.score - other.score).abs() / other.score.abs())
+        gaps = np.where(same, 0.0, ((one.score - other.score).abs() / other.score.abs()).fillna(np.inf))
     return pd.Series(gaps).groupby(one.proxy).max().to_dict()
 
 

@@ -11,6 +11,8 @@ from tfnas.networks.activations import RECTIFIERS
 
 if TYPE_CHECKING:
     from proxies.passes import Passes
+    from tfnas.engine import Forward
+    from tfnas.networks.graph import Graph
 
 _SWAP_BATCH = 16
 _REGION_IMAGES = 1000
@@ -27,8 +29,9 @@ def naswot(passes: Passes) -> float:
     share all codes, of which the decomposition would give the logarithm of its round-off. No score of activations that
     are not finite: such units would all be off.
     """
-    codes = passes.forward().codes
-    if codes is None or not np.isfinite(passes.logits()).all():
+    run = passes.forward()
+    codes = run.codes
+    if codes is None or not _is_finite(run, passes.graph):
         return np.nan
     if np.sum(codes == codes.max()) > len(codes):
         return -np.inf
@@ -60,8 +63,7 @@ def linear_regions(passes: Passes) -> float:
         graph, arrays = passes.graph, passes.weights
     images = passes.noise(_REGION_IMAGES, "regions", shape=graph.input_shape)
     run = Network(graph, arrays, dtype=passes.options.dtype).forward(images, "batch", keep=False, codes=True)
-    finite = np.isfinite(run.values[graph.output].numpy()).all()
-    return count_regions(run.codes) if finite and run.codes is not None else np.nan
+    return count_regions(run.codes) if run.codes is not None and _is_finite(run, graph) else np.nan
 
 
 def count_regions(codes: np.ndarray) -> float:
@@ -119,6 +121,11 @@ def count_patterns(passes: Passes, weights: dict[str, np.ndarray], images: np.nd
 
     network = Network(graph, weights, fuse=False, dtype=passes.options.dtype)
     run = network.forward(images, "batch", keep=False, observer=note)
-    if not np.isfinite(run.values[graph.output].numpy()).all():
+    if not _is_finite(run, graph):
         return np.nan
     return len(np.unique(np.concatenate(patterns))) if patterns else 0
+
+
+def _is_finite(run: Forward, graph: Graph) -> bool:
+    """Whether the outputs of a pass are; units of activations that are not would all be off."""
+    return bool(np.isfinite(run.values[graph.output].numpy()).all())

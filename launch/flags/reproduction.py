@@ -51,9 +51,6 @@ class Reproduction:
                 raise InputError(
                     f"The embedded accuracies are of one data set; give --table. Received: {','.join(self.datasets)}"
                 )
-        elif self.targets and self.datasets and len(self.targets) != len(self.datasets):
-            counts = f"{len(self.targets)} for {len(self.datasets)}"
-            raise InputError(f"--targets names a column for each of --datasets. Received: {counts}")
         tables.resolve(self.truth)
 
     @property

@@ -141,12 +141,13 @@ def _draw_similarity(case: Case, frame: pd.DataFrame) -> Figure:
 
 def _one_seed(case: Case) -> str:
     from tfnas.evidence import reliability
+    from tfnas.evidence.reading import REPEATS
 
     scores = _no_sizes(case)
-    columns = [column for column in reliability.REPEATS if column in scores]
-    if columns and scores.drop_duplicates(["proxy", "arch", *columns]).duplicated(["proxy", "arch"]).any():
-        return ""
-    return "no network has several seeds or repeats"
+    columns = [column for column in REPEATS if column in scores]
+    if not (columns and scores.drop_duplicates(["proxy", "arch", *columns]).duplicated(["proxy", "arch"]).any()):
+        return "no network has several seeds or repeats"
+    return "" if reliability.measured(scores) else "no two networks have scores under the same two seeds or repeats"
 
 
 def _no_sizes(case: Case) -> pd.DataFrame:

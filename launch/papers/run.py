@@ -43,6 +43,7 @@ def check(request: Reproduction, experiment: Experiment) -> None:
             raise InputError(f"No folder or file of records: --scores={place}")
     if len(request.datasets) > 1 and len(experiment.columns) < 2:
         raise InputError(f"{experiment.id} is of one data set. Received: {','.join(request.datasets)}")
+    truth.asked(request, experiment)
     if experiment.jobs is not None and not request.scores:
         # What cannot be drawn is told before anything is written.
         truth.load(request, experiment).drawn(request, experiment)

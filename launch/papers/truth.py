@@ -65,6 +65,27 @@ def load(request: Reproduction, experiment: Experiment) -> Truth:
     return _accuracies(request, experiment) if experiment.columns else _networks(request, experiment)
 
 
+def asked(request: Reproduction, experiment: Experiment) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Data sets, and the column that is asked for of each; "" where none is.
+
+    Raises:
+        InputError: columns of an experiment that looks at none, or not as many as data sets.
+    """
+    datasets, targets = request.datasets, request.targets
+    if not experiment.columns:
+        if targets:
+            raise InputError(f"{experiment.id} looks at no accuracies. Received: --targets={','.join(targets)}")
+        return datasets, ("",) * len(datasets)
+    datasets = datasets or (tuple(experiment.columns) if request.table else (EMBEDDED_DATASET,))
+    targets = targets or ("",) * len(datasets)
+    if len(targets) != len(datasets):
+        raise InputError(
+            f"--targets names a column for each data set, which are here {', '.join(datasets)}; --datasets chooses "
+            f"among them. Received: {', '.join(targets)}"
+        )
+    return datasets, targets
+
+
 def _accuracies(request: Reproduction, experiment: Experiment) -> Truth:
     import pandas as pd
 
@@ -72,14 +93,7 @@ def _accuracies(request: Reproduction, experiment: Experiment) -> Truth:
     from tfnas import tables
     from tfnas.evidence import units
 
-    path = request.truth
-    datasets = request.datasets or (tuple(experiment.columns) if request.table else (EMBEDDED_DATASET,))
-    targets = request.targets or ("",) * len(datasets)
-    if len(targets) != len(datasets):
-        raise InputError(
-            f"--targets names a column for each data set, which are here {', '.join(datasets)}; --datasets chooses "
-            f"among them. Received: {', '.join(targets)}"
-        )
+    path, (datasets, targets) = request.truth, asked(request, experiment)
     table = tables.load(path)
     found, columns = {}, []
     for dataset, target in zip(datasets, targets, strict=True):

@@ -30,7 +30,7 @@ def load(name: str, split: str, *, data_dir: str | os.PathLike | None = None) ->
 
     Args:
         name: data set, one of `names()`.
-        split: "train", "test", ..., or a part in the notation of TFDS, such as "test[:50%]".
+        split: "train", "test", ..., or parts of them in the notation of TFDS, such as "train+test[:50%]".
         data_dir: folder of prepared TFDS data sets; None is TFDS' own default (~/tensorflow_datasets).
 
     Returns:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfnas import errors, memory
-from tfnas.data import index, photographs
+from tfnas.data import index, photographs, splits
 from tfnas.data.sources import Source
 
 if TYPE_CHECKING:
@@ -33,12 +33,9 @@ def eligible(source: Source, split: str, builder: tfds.core.DatasetBuilder, only
     """Indices [N], ascending, of the split's examples whose class is one of the source's, or one of `only`.
 
     Raises:
-        InputError: unknown split.
+        InputError: as `splits.resolve`.
     """
-    try:
-        size = builder.info.splits[split].num_examples
-    except (KeyError, ValueError):
-        raise errors.unknown(f"split of {source.name}", split, builder.info.splits) from None
+    size = splits.resolve(source.name, builder.info.splits, split).num_examples
     if only:
         return np.flatnonzero(np.isin(labels(source, split, builder), only))
     if builder.info.features["label"].num_classes == source.classes:
@@ -221,11 +218,11 @@ def _parts(builder: tfds.core.DatasetBuilder, split: str) -> Sequence[Any]:
     """The files of a split in order, with the examples of each to pass over and to take.
 
     Raises:
-        InputError: the split is empty, or a format that is not read here.
+        InputError: as `splits.resolve`, the split is empty, or a format that is not read here.
     """
     _check_format(builder)
-    found = builder.info.splits[split]
-    if found.num_examples < 1:  # of train[5:3] it is -2
+    found = splits.resolve(builder.info.name, builder.info.splits, split)
+    if not found.num_examples:
         raise errors.InputError(f"Split {split!r} of {builder.info.name} is empty")
     return found.file_instructions
 

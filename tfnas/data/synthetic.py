@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfnas import errors
+from tfnas.data import splits
 from tfnas.data.sources import Source
 
 if TYPE_CHECKING:
@@ -27,11 +27,8 @@ def split_size(source: Source, split: str) -> int:
         )
         return tfds.core.SplitInfo(name=name, shard_lengths=[size], num_bytes=0, filename_template=files)
 
-    splits = tfds.core.SplitDict([description(name, size) for name, size in _SIZES.items()])
-    try:
-        return max(0, splits[split].num_examples)  # of train[5:3] it is -2
-    except (KeyError, ValueError):
-        raise errors.unknown(f"split of {source.name}", split, _SIZES) from None
+    known = tfds.core.SplitDict([description(name, size) for name, size in _SIZES.items()])
+    return splits.resolve(source.name, known, split).num_examples
 
 
 def examples(source: Source, size: int, seed: int, balanced: bool) -> tuple[np.ndarray, np.ndarray]:

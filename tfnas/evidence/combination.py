@@ -89,7 +89,8 @@ def fit(
         groups: [n], of networks that share their scores: they share a fold.
 
     Raises:
-        InputError: no candidate, or too few networks.
+        InputError: no candidate, too few networks, or each candidate gets no weight in some fold, as those do that rank
+            the other way.
     """
     truth = np.asarray(truth, float)
     names = [name for name in wide if _is_candidate(wide[name].to_numpy(float)[~np.isnan(truth)])]
@@ -109,6 +110,11 @@ def fit(
     while len(chosen) < min(most, len(names)):
         others = [place for place in range(len(names)) if place not in chosen]
         found = np.array([[fold.spearman([*chosen, place]) for fold in folds] for place in others])
+        if np.isnan(found).any(1).all() and not chosen:
+            raise InputError(
+                "No score ranks these networks as their accuracies do, in every part of them. "
+                f"Received: {', '.join(map(str, names))}"
+            )
         best = int(np.argmax(np.nan_to_num(found.mean(1), nan=-2)))
         gain = found[best] - known
         if chosen and not gain.mean() > gain.std(ddof=1) / math.sqrt(len(folds)):

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfnas.evidence import plots, rows
-from tfnas.evidence.reading import REPEATS
+from tfnas.evidence.reading import repeats_of
 
 if TYPE_CHECKING:  # both take their time to import
     import pandas as pd
@@ -42,37 +42,37 @@ def within_classes(scores: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
         groups: class by architecture.
 
     Returns:
-        A row for each proxy that has classes of several strings, those whose strings differ least first: proxy,
-        classes and strings (those that count: finite or infinite scores under all seeds, in classes of at least two),
-        left_out (strings that have scores under some of the seeds alone), seeds; equal (share of classes whose strings
-        agree to `ROUND_OFF` under every seed); class, string, seed (shares of the variance of ranks, 0 at least; seed
-        is NaN where there is one alone, and string then holds both); f and p (of the F test that strings of a class
-        differ by luck alone; p is the chance of an f as large).
+        A row for each proxy, those whose strings differ least first: proxy, classes and strings (those that count:
+        finite or infinite scores under all seeds, in classes of at least two), left_out (strings that have no score, or
+        scores under some of the seeds alone), seeds; equal (share of classes whose strings agree to `ROUND_OFF` under
+        every seed); class, string, seed (shares of the variance of ranks, 0 at least; seed is NaN where there is one
+        alone, and string then holds both); f and p (of the F test that strings of a class differ by luck alone; p is
+        the chance of an f as large). Of a proxy with fewer than two classes, the numbers of them alone.
     """
     import pandas as pd
 
     ok = scores["score"].notna() & (scores["status"].eq("ok") if "status" in scores else True)
-    columns = [column for column in REPEATS if column in scores]
     found = []
-    for proxy, part in scores[ok].groupby("proxy", sort=False):
-        if columns:
+    for proxy, every in scores.groupby("proxy", sort=False):
+        part = every[ok[every.index]]
+        if columns := repeats_of(part):
             wide = part.pivot_table(index="arch", columns=columns, values="score", aggfunc="first", sort=False)
         else:
             wide = part.drop_duplicates("arch").set_index("arch")[["score"]]
-        scored, wide = len(wide), wide.dropna()
+        wide = wide.dropna()
         members = groups.reindex(wide.index)
-        several = members.map(members.value_counts()).ge(2).to_numpy()
-        if members[several].nunique() >= 2:
-            values = wide.to_numpy(float)[several]
-            told = {"proxy": proxy, "left_out": scored - len(wide)}
-            found.append(told | _of_one(values, pd.factorize(members[several])[0]))
+        several = members.map(members.value_counts()).ge(2).to_numpy(bool)
+        values, numbers = wide.to_numpy(float)[several], pd.factorize(members[several])[0]
+        told = {"proxy": proxy, "left_out": every["arch"].nunique() - len(wide)}
+        told |= {"classes": len(set(numbers)), "strings": len(values), "seeds": wide.shape[1]}
+        found.append(told | (_of_one(values, numbers) if told["classes"] >= 2 else {}))
     names = ["proxy", "classes", "strings", "left_out", "seeds", "equal", *PARTS, "f", "p"]
     frame = pd.DataFrame(found, columns=names)
     return frame.sort_values(["string", "proxy"], na_position="last", ignore_index=True)
 
 
 def _of_one(values: np.ndarray, members: np.ndarray) -> dict[str, float]:
-    """A row of `within_classes` without its name, of values [n, s] of strings of classes [n], numbered from 0."""
+    """What `within_classes` tells of values [n, s] of strings of classes [n], numbered from 0, two classes or more."""
     n, s = values.shape
     ranks = np.stack([rows.ranks(column) for column in values.T], axis=1)
     equal = [_agree(values[members == one]) for one in range(members.max() + 1)]
@@ -84,8 +84,7 @@ def _of_one(values: np.ndarray, members: np.ndarray) -> dict[str, float]:
 
         ratio = mean[1] / mean[2]
         chance = float(stats.f.sf(ratio, n - members.max() - 1, (n - 1) * (s - 1)))
-    told = {"classes": int(members.max()) + 1, "strings": n, "seeds": s, "equal": float(np.mean(equal))}
-    return told | shares | {"f": ratio, "p": chance}
+    return {"equal": float(np.mean(equal))} | shares | {"f": ratio, "p": chance}
 
 
 def mean_squares(values: np.ndarray, members: np.ndarray) -> tuple[float, float, float]:
@@ -145,6 +144,8 @@ def draw(frame: pd.DataFrame) -> Figure:
         width = frame[part].fillna(0.0).to_numpy(float)
         axes.barh(place, width, left=left, color=colour, height=0.7, label=labels[part])
         left += width
+    for y in place[frame["class"].isna()]:
+        axes.text(0.01, y, "undefined", va="center", fontsize=7, color=plots.GREY)
     axes.set_xlim(0, 1)
     axes.set_yticks(place, frame["proxy"], fontsize=8)
     axes.set_ylim(len(frame) - 0.4, -0.6)

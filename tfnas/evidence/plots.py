@@ -130,9 +130,9 @@ def bars(summary: pd.DataFrame, *, baselines: Sequence[str] = (), title: str = "
         axes.hlines(position[drawn], low[drawn], high[drawn], color="black", linewidth=1.2, zorder=3)
         for y in position[np.isnan(values)]:
             axes.text(0.01, y, "undefined", va="center", fontsize=7, color=GREY)
-        best = max((values[i] for i, name in enumerate(names) if name in baselines), default=math.nan)
-        if math.isfinite(best):
-            axes.axvline(best, color=BASELINE_COLOUR, linewidth=1, linestyle="--", zorder=1)
+        best = [value for value, name in zip(values, names, strict=True) if name in baselines and not math.isnan(value)]
+        if best:
+            axes.axvline(max(best), color=BASELINE_COLOUR, linewidth=1, linestyle="--", zorder=1)
         axes.axvline(0, color="black", linewidth=0.8)
         axes.set_xlabel(label, fontsize=9)
         axes.grid(axis="x", color="#dddddd", linewidth=0.6)

@@ -185,6 +185,15 @@ def select(frame: pd.DataFrame, where: Mapping[str, str], path: epath.PathLike) 
     return frame
 
 
+def repeats_of(scores: pd.DataFrame) -> list[str]:
+    """The columns of `REPEATS` that tell measurements of these scores apart; those of a file beside records have none.
+
+    Args:
+        scores: long frame of one proxy.
+    """
+    return [column for column in REPEATS if column in scores and scores[column].notna().any()]
+
+
 def check_settings(frame: pd.DataFrame, hint: str = _HINT) -> None:
     """Refuses to average scores that were not computed alike.
 

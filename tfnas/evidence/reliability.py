@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfnas.evidence import bootstrap, plots, rows, statistics
-from tfnas.evidence.reading import REPEATS
+from tfnas.evidence.reading import repeats_of
 
 if TYPE_CHECKING:  # both take their time to import
     import pandas as pd
@@ -42,26 +42,51 @@ def between_seeds(scores: pd.DataFrame, truth: pd.Series, *, resamples: int = 10
 
     Returns:
         A row for each proxy with networks that were measured at least twice, the least luck first: proxy, n (such
-        networks), repeats (mean number of their measurements), icc_ranks with its _lo and _hi, icc (on values), luck (1
-        - icc_ranks), between_seeds (Spearman of two measurements, the mean over all pairs of repeats), spearman_one
-        (with the truth, one measurement alone, the mean over repeats), spearman (their mean), limit_one and limit (the
-        largest correlation that the noise allows for either).
+        networks; a measurement that one of them alone has does not count), repeats (mean number of their measurements),
+        icc_ranks with its _lo and _hi, icc (on values), luck (1 - icc_ranks), between_seeds (Spearman of two
+        measurements, the mean over all pairs of repeats), spearman_one (with the truth, one measurement alone, the mean
+        over repeats), spearman (their mean), limit_one and limit (the largest correlation that the noise allows for
+        either).
     """
     import pandas as pd
 
-    ok = scores["score"].notna() & (scores["status"].eq("ok") if "status" in scores else True)
-    columns = [column for column in REPEATS if column in scores]
-    found = []
-    for proxy, group in scores[ok].groupby("proxy", sort=False):
-        if not columns:
-            continue
-        wide = group.pivot_table(index="arch", columns=columns, values="score", aggfunc="first", sort=False)
-        wide = wide[wide.notna().sum(axis=1) >= 2]
-        if len(wide) >= 2:
-            found.append({"proxy": proxy} | _of_one(wide.to_numpy(float), truth.reindex(wide.index), resamples, seed))
+    found = [
+        {"proxy": proxy} | _of_one(wide.to_numpy(float), truth.reindex(wide.index), resamples, seed)
+        for proxy, wide in measured(scores).items()
+    ]
     names = ["proxy", "n", "repeats", "icc_ranks", "icc_ranks_lo", "icc_ranks_hi", "icc", "luck", "between_seeds"]
     frame = pd.DataFrame(found, columns=[*names, "spearman_one", "spearman", "limit_one", "limit"])
     return frame.sort_values(["icc_ranks", "proxy"], ascending=[False, True], na_position="last", ignore_index=True)
+
+
+def measured(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Scores [networks, measurements] by proxy, of the networks that were measured at least twice; without such, none.
+
+    Args:
+        scores: as in `between_seeds`.
+    """
+    ok = scores["score"].notna() & (scores["status"].eq("ok") if "status" in scores else True)
+    found = {}
+    for proxy, group in scores[ok].groupby("proxy", sort=False):
+        if columns := repeats_of(group):
+            wide = group.pivot_table(index="arch", columns=columns, values="score", aggfunc="first", sort=False)
+            wide = _repeated(wide)
+            if len(wide) >= 2:
+                found[proxy] = wide
+    return found
+
+
+def _repeated(wide: pd.DataFrame) -> pd.DataFrame:
+    """The networks that were measured at least twice, in the measurements that at least two of them have.
+
+    The level of any other measurement is that of its one network: it says nothing and would cost a degree of freedom.
+    """
+    while True:
+        known = wide.notna()
+        kept = wide.loc[known.sum(axis=1) >= 2, known.sum(axis=0) >= 2]
+        if kept.shape == wide.shape:
+            return kept
+        wide = kept
 
 
 def _of_one(values: np.ndarray, truth: pd.Series, resamples: int, seed: int) -> dict[str, float]:

@@ -39,14 +39,16 @@ def kendall(inputs: Inputs, *, settings: Settings = PAPER) -> Made:
     """
     import pandas as pd
 
-    size = len(inputs.truth)
+    # By their strings: what is drawn does not depend on the order of the file.
+    truth = inputs.truth.sort_index()
+    size, archs = len(truth), truth.index.tolist()
     half = size // 2
     numbers = [number for number in SIZES if number <= half] or [half]
-    graphs = inputs.space.features(inputs.truth.index.tolist())
+    graphs = inputs.space.features(archs)
     taus: dict[tuple[str, int], list[float]] = {}
     for dataset in inputs.datasets:
-        accuracies = inputs.truth[dataset].to_numpy(float) / 100
-        known = Known(inputs.space, inputs.truth.index.tolist(), graphs, accuracies, accuracies, dataset)
+        accuracies = truth[dataset].to_numpy(float) / 100
+        known = Known(inputs.space, archs, graphs, accuracies, accuracies, dataset)
         codes = known.flat(slice(None))
         for number in numbers:
             for repeat in range(inputs.repeats):

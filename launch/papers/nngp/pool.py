@@ -41,7 +41,8 @@ def gather(inputs: base.Inputs) -> tuple[Pool, tuple[str, ...]]:
         InputError: the records are of no inference, or were not computed alike.
     """
     expected, space = inputs.experiment.expected, inputs.space
-    table = inputs.truth.rename(columns=dict.fromkeys(inputs.datasets, "truth"))
+    # What is drawn is drawn by place: it must not depend on the order of the file.
+    table = inputs.truth.rename(columns=dict.fromkeys(inputs.datasets, "truth")).sort_index()
     if inputs.records is None:
         return Pool(None, table, Context(space, float("nan"), expected, seed=inputs.seed)), ()
     scores = from_records(inputs.records)

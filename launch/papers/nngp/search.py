@@ -135,7 +135,6 @@ def hybrid(first: np.ndarray, second: np.ndarray, target: np.ndarray) -> tuple[f
 def text_worst(pool: Pool) -> Made:
     """Mean over the subsets of the lowest validation accuracy of one run, by epochs."""
     _, table, context = pool
-    table = table.sort_index()  # subsets are drawn by place, and a table may have any order
     subsets = context.rows(len(table))
     rows, known = [], context.expected["worst"] if context.is_published else {}
     for metric in metrics.training(table, context, WORST):

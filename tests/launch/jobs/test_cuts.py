@@ -100,6 +100,14 @@ def test_what_cannot_be_made_is_told_and_refused_where_it_is_named(case, capsys)
     assert "--cuts=seeds cannot be made: no network has several" in capsys.readouterr().err
 
 
+def test_networks_that_share_no_two_seeds_tell_nothing_of_luck(case, capsys):
+    rows = [(arch, "mine", float(i + seed), seed) for i, arch in enumerate(ARCHS) for seed in (2 * i, 2 * i + 1)]
+    pd.DataFrame(rows, columns=["arch", "proxy", "score", "seed"]).to_csv(case / "apart.csv", index=False)
+    assert launch(case, scores="apart.csv") == 0
+    assert "no two networks have scores under the same two seeds or repeats" in capsys.readouterr().out
+    assert "seeds" not in made(case)
+
+
 def test_sizes_beside_several_batches_are_no_seeds(case, capsys):
     with records.Writer(case / "twice") as writer:
         for batch in (64, 100):

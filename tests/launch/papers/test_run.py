@@ -379,6 +379,12 @@ def test_scores_of_other_settings_are_told():
             ["--table=nasbench201_digits", "--targets=accuracy,accuracy"],
             "which are here cifar10, cifar100",
         ),
+        (
+            "gs_table5_2",
+            ["--table=nasbench201_digits", "--datasets=digits", "--targets=accuracy,accuracy"],
+            "which are here digits;",
+        ),
+        ("nngp_figS2", ["--table=nasbench201_digits", "--targets=accuracy"], "looks at no accuracies"),
         ("gs_table5_2", ["--workers=-1"], "--workers must be at least 0"),
     ],
 )

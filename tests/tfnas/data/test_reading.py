@@ -38,7 +38,7 @@ def test_parts_of_a_split(digits_dir):
     assert sorted(map(np.sum, images)) == pytest.approx(sorted(map(np.sum, whole[0][:16])))
 
 
-@pytest.mark.parametrize("split", ["train[100%:]", "train[5:3]", "test[:0]"])
+@pytest.mark.parametrize("split", ["train[100%:]", "train[5:5]", "test[:0]"])
 @pytest.mark.parametrize("large", [False, True])
 def test_an_empty_split_has_nothing_to_read(digits_dir, monkeypatch, split, large):
     monkeypatch.setattr(reading, "_LARGE", 0 if large else 1 << 40)

@@ -144,6 +144,16 @@ def test_too_few_networks_or_scores():
         combination.fit(wide, truth, groups=np.arange(400) // 10)
 
 
+def test_scores_that_rank_the_other_way_are_no_combination():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=200)
+    wide = pd.DataFrame({"bad": rng.normal(size=200) - truth, "worst": -truth})
+    with pytest.raises(InputError, match=r"No score ranks these networks .* Received: bad, worst$"):
+        combination.fit(wide, truth)
+    found = combination.fit(wide.assign(good=truth + 2 * rng.normal(size=200)), truth)
+    assert found.weights == {"good": 1.0}
+
+
 def test_most_bounds_the_number_of_scores_and_seeds_repeat():
     wide, truth = made()
     assert len(combination.fit(wide, truth, most=1).weights) == 1

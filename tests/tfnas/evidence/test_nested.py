@@ -92,9 +92,34 @@ def test_what_failed_and_what_is_infinite():
     scores, groups = frame(values, [0, 0, 1, 1, 1])
     (row,) = nested.within_classes(scores, groups).to_dict("records")
     assert (row["classes"], row["strings"], row["left_out"], row["equal"]) == (2, 4, 1, 0.5)
-    nothing = nested.within_classes(scores.assign(status="nan"), groups)
-    assert nothing.empty
-    assert "equal" in nothing
+
+
+@pytest.mark.parametrize("lost", ["every score", "one seed of each", "the score of all but one class"])
+def test_a_score_that_has_lost_its_classes_says_so(lost):
+    values, members = drawn(np.random.default_rng(5), classes=4, strings=2)
+    scores, groups = frame(values, members)
+    gone = {
+        "every score": scores["arch"].notna(),
+        "one seed of each": scores["seed"] == scores["arch"].str[-1].astype(int) % 2,
+        "the score of all but one class": scores["arch"].map(groups) != "class0",
+    }[lost]
+    failed = scores.assign(proxy="failed", status=np.where(gone, "nan", "ok"))
+    rows = nested.within_classes(pd.concat([failed, scores.assign(status="ok")], ignore_index=True), groups)
+    assert rows["proxy"].tolist() == ["p", "failed"]
+    left = 1 if lost == "the score of all but one class" else 0
+    assert rows.loc[1, ["classes", "strings", "left_out"]].tolist() == [left, 2 * left, 8 - 2 * left]
+    assert rows.loc[1, ["equal", *nested.PARTS, "f", "p"]].isna().all()
+    axes = nested.draw(rows).axes[0]
+    assert [(text.get_text(), text.get_position()[1]) for text in axes.texts] == [("undefined", 1)]
+    pd.testing.assert_frame_equal(rows[:1], nested.within_classes(scores, groups))
+
+
+def test_scores_of_a_file_beside_records_have_no_seeds():
+    scores, groups = frame(*drawn(np.random.default_rng(6), classes=9))
+    of_file = scores[scores["seed"] == 0].assign(proxy="file", seed=math.nan)
+    rows = nested.within_classes(pd.concat([scores, of_file], ignore_index=True), groups).set_index("proxy")
+    assert rows.loc["file", ["classes", "strings", "seeds", "left_out"]].tolist() == [9, 27, 1, 0]
+    assert rows.loc["p", "seeds"] == 2
 
 
 def test_it_is_drawn():

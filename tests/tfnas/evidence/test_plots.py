@@ -154,6 +154,16 @@ def test_bars(scored):
     np.testing.assert_allclose([segment[:, 0] for segment in intervals], drawn[["kendall_lo", "kendall_hi"]])
 
 
+@pytest.mark.parametrize("order", [["params", "flops"], ["flops", "params"]])
+def test_the_line_of_sizes_is_that_of_the_best_that_is_defined(order):
+    values = pd.DataFrame({"params": [np.nan, np.nan, np.nan], "flops": [0.3, 0.2, 0.4]}, index=["", "_lo", "_hi"])
+    columns = {
+        f"{key}{end}": values.loc[end, order].tolist() for key in ("kendall", "spearman") for end in values.index
+    }
+    axes = plots.bars(pd.DataFrame({"proxy": order} | columns), baselines=["params", "flops"]).axes[0]
+    assert [line.get_xdata()[0] for line in axes.lines] == [0.3, 0]
+
+
 def test_pqetp_curves_are_the_auroc(scored):
     from sklearn import metrics
 

@@ -127,6 +127,22 @@ def test_failures_single_measurements_and_infinite_scores():
     assert reliability.between_seeds(frame.drop(columns=["seed", "repeat"]), truth).empty
 
 
+def test_networks_and_seeds_of_one_measurement_change_nothing():
+    """Neither those measured once, each under a seed of its own, nor a seed that one network alone has."""
+    rng = np.random.default_rng(8)
+    truth = pd.Series(rng.normal(size=17), [f"net{i}" for i in range(17)])
+    known = scores(truth.to_numpy()[:12, None] + rng.normal(size=(12, 2)))
+    single = [(f"net{i}", "p", rng.normal(), 50 + i, 0) for i in range(11, 17)]
+    both = pd.concat([known, pd.DataFrame(single, columns=known.columns)])
+    plain, more = (reliability.between_seeds(some, truth, resamples=20) for some in (known, both))
+    assert plain["n"][0] == 12
+    pd.testing.assert_frame_equal(plain, more)
+    # Nor is a measurement lost that has a seed and no repeat, beside others that have both.
+    without = known.assign(proxy="file", seed=known["repeat"], repeat=math.nan)
+    beside = reliability.between_seeds(pd.concat([known, without]), truth, resamples=20)
+    pd.testing.assert_series_equal(beside["icc"], pd.Series([plain["icc"][0]] * 2, name="icc"))
+
+
 def test_constants_are_undefined_and_it_is_drawn():
     assert math.isnan(reliability.intraclass(np.ones((5, 3))))
     truth = pd.Series(range(5), [f"net{i}" for i in range(5)], dtype=float)

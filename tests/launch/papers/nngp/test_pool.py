@@ -57,7 +57,8 @@ def test_scores_that_do_not_go_together_are_refused(tmp_path, table):
 def inputs_of(table, folder, **changes):
     """What the runner hands over for figure 1."""
     truth = table.rename(columns={"truth": "cifar10"})
-    given = {"space": SPACE, "truth": truth, "datasets": ("cifar10",), "records": records.read(folder), "seed": 3}
+    given = {"space": SPACE, "truth": truth, "datasets": ("cifar10",), "seed": 3}
+    given["records"] = records.read(folder) if folder else None
     return Inputs(**{"experiment": EXPERIMENTS["nngp_fig1"]} | given | changes)
 
 
@@ -73,6 +74,18 @@ def test_scores_and_table_are_of_the_same_networks_in_one_order(tmp_path, table)
     assert "F is the paper's mean over the whole space, 2.51 GFLOP, and not the mean over the 9 scored" in notes[0]
     assert (found.context.features, found.context.seed, found.context.classes) == (512, 3, 10)
     assert [note.split(":")[0] for note in notes] == ["cost"]
+
+
+@pytest.mark.parametrize("name", ["nngp_figS4", "nngp_figS7", "nngp_text_worst"])
+def test_figures_of_a_table_alone_do_not_depend_on_its_order(table, name):
+    """Neither means of subsets nor intervals."""
+    experiment, found = EXPERIMENTS[name], []
+    for truth in (table, table[::-1], table.sample(frac=1, random_state=0)):
+        inputs = inputs_of(truth, "", experiment=experiment, records=None)
+        found.append(experiment.make(inputs).rows)
+    assert found[0]["low"].notna().any()
+    pd.testing.assert_frame_equal(found[0], found[1])
+    pd.testing.assert_frame_equal(found[0], found[2])
 
 
 @pytest.mark.parametrize(

@@ -84,12 +84,8 @@ def test_hybrid_leaves_out_what_is_incomplete():
     assert all(map(math.isnan, search.hybrid(first, second, target * np.nan)))
 
 
-def test_text_worst_does_not_depend_on_the_order_of_the_table(table):
-    context = context_for("nngp_text_worst")
-    rows, _ = make(search.text_worst, None, table.sort_index(), context)
-    for seed in (0, 1):
-        other, _ = make(search.text_worst, None, table.sample(frac=1, random_state=seed), context)
-        assert other["ours"].tolist() == rows["ours"].tolist()
+def test_text_worst_has_the_papers_numbers_in_its_space_alone(table):
+    rows, _ = make(search.text_worst, None, table, context_for("nngp_text_worst"))
     assert rows["paper"].notna().all()
     elsewhere = context_for("nngp_text_worst", space=spaces.get("nasbench201"))
     assert make(search.text_worst, None, table, elsewhere)[0]["paper"].isna().all()
@@ -99,7 +95,6 @@ def test_text_worst_does_not_depend_on_the_order_of_the_table(table):
 def test_text_worst_is_the_mean_of_the_lowest(table):
     context = context_for("nngp_text_worst")
     rows, _ = make(search.text_worst, None, table, context)
-    table = table.sort_index()
     for epochs, paper in ((4, 4.37), (12, 9.12), (36, 9.49), (108, 9.49)):
         found = one(rows, "worst", f"{epochs} epochs")
         lowest = [table[f"val_{epochs}_0"].to_numpy()[subset].min() for subset in context.rows(N)]
