@@ -15,6 +15,9 @@ EMBEDDED_NETWORK = {"width": 16, "depth": 1, "flavour": "tiny"}
 EMBEDDED_IMAGES = {"crop": 0, "flip": False}
 EMBEDDED_NOTE = "networks and accuracies are those on the UCI digits, not the paper's"
 
+# Architectures of a share of the paper's, however small: fewer tell nothing about a rank.
+LEAST = 8
+
 
 @dataclasses.dataclass(frozen=True)
 class Reproduction:
@@ -61,13 +64,14 @@ class Reproduction:
         """File or name of the table of accuracies."""
         return self.table or EMBEDDED
 
-    def count(self, small: int, paper: int, available: int) -> int:
-        """Number of architectures.
+    def count(self, small: int, paper: int, available: int, *, least: int = LEAST) -> int:
+        """Number of architectures, or of repeats.
 
         Args:
             small: at --scale=small.
             paper: at --scale=paper.
             available: never more than these.
+            least: of a share, however small.
 
         Raises:
             InputError: --scale is none of what it may be.
@@ -80,4 +84,4 @@ class Reproduction:
             share = math.nan
         if not 0 < share <= 1:
             raise InputError(f"--scale must be small, paper or a share in (0, 1]. Received: {self.scale!r}")
-        return min(max(8, round(share * paper)), available)
+        return min(max(least, round(share * paper)), available)

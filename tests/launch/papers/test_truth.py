@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 import spaces
+from launch.flags.execution import Workers
 from launch.flags.reproduction import Reproduction
-from launch.papers import truth
+from launch.papers import run, truth
 from launch.papers.registry import EXPERIMENTS
 from tests.launch.papers.cases import ARCHS, write_table
 from tfnas import tables
@@ -28,6 +29,23 @@ def test_scales(scale, count):
     request = Reproduction(scale=scale)
     assert request.count(TABLE2.small_size, TABLE2.paper_size, 10**6) == count
     assert request.count(TABLE2.small_size, TABLE2.paper_size, 10) == min(count, 10)
+
+
+@pytest.mark.parametrize(("scale", "repeats"), [("small", 4), ("paper", 10), ("0.5", 5), ("1", 10), ("1e-9", 1)])
+def test_shares_of_repeats(tmp_path, scale, repeats):
+    """As large as they are said to be: there is no least number of them as of networks."""
+
+    class Asked(Exception):
+        pass
+
+    def make(inputs):
+        raise Asked(inputs.repeats)
+
+    experiment = dataclasses.replace(EXPERIMENTS["gs_tableA_1"], make=make)
+    table = write_table(tmp_path / "table.csv", names=("cifar10_test_200",))
+    request = Reproduction(scale=scale, table=str(table), datasets=("cifar10",))
+    with pytest.raises(Asked, match=f"^{repeats}$"):
+        run.run(request, experiment, str(tmp_path / "out"), Workers())
 
 
 def test_accuracies_are_in_percent_and_prefer_validation(tmp_path):
