@@ -19,7 +19,7 @@ EXPERIMENTS = (
         "gs_table5_1",
         rank_correlations,
         space="nasbench101",
-        columns=benchmarks.NB101,
+        columns=benchmarks.NB101_TEST,
         jobs=Scored(("grad_norm", "snip", "grasp", "fisher", "synflow", "naswot", "gradsign"), flavour="nasbench"),
         paper_size=4500,
         deviations=f"{_NO_AUGMENTATION}; 4,500 architectures drawn here (the paper does not list its own)",

@@ -78,7 +78,7 @@ def test_accuracies_are_in_percent_and_prefer_validation(tmp_path):
         (["top1", "top5"], None),
     ],
 )
-@pytest.mark.parametrize("name", ["nngp_fig1", "gs_table5_1"])
+@pytest.mark.parametrize("name", ["nngp_fig1", "np_mse"])
 def test_nasbench101_prefers_validation_accuracy(tmp_path, name, names, taken):
     path = write_table(tmp_path / "table.csv", "nasbench101", names)
     request = Reproduction(table=str(path))
@@ -89,6 +89,13 @@ def test_nasbench101_prefers_validation_accuracy(tmp_path, name, names, taken):
     found = truth.load(request, EXPERIMENTS[name])
     assert found.frame["cifar10"].to_dict() == pd.read_csv(path).set_index("arch")[taken].to_dict()
     assert found.notes[0].startswith(f"truth: {taken} of {path}: ")
+
+
+@pytest.mark.parametrize("name", ["gs_table5_1", "np_fig3"])
+def test_papers_of_test_accuracies_take_no_others(tmp_path, name):
+    path = write_table(tmp_path / "table.csv", "nasbench101", ["val_108", "test_108"])
+    found = truth.load(Reproduction(table=str(path)), EXPERIMENTS[name])
+    assert found.frame["cifar10"].to_dict() == pd.read_csv(path).set_index("arch")["test_108"].to_dict()
 
 
 def test_several_data_sets_need_their_own_columns(tmp_path):
