@@ -42,7 +42,8 @@ EXPERIMENTS = (
         columns=benchmarks.NB201,
         jobs=Scored(("gradsign", "synflow", "naswot"), flavour="tiny", batch_size=128, first_only=True),
         small_size=64,
-        deviations="test accuracies only, where the table has no validation accuracies of 200 epochs",
+        deviations="test accuracies alone, not those of validation beside them; one initialisation of each network "
+        "serves all runs (the paper does not say)",
         **_NB201,
     ),
     Experiment(

@@ -45,7 +45,8 @@ def selection(inputs: Inputs, *, runs: int = RUNS) -> Made:
     experiment = inputs.experiment
     # Records of other data sets may stand beside: no search looks at them.
     ((first, init, records),) = parts(inputs, inputs.datasets[:1])
-    truth = inputs.truth.loc[inputs.truth.index.isin(records["arch"]), list(inputs.datasets)]
+    # In the order of their strings, so that no draw depends on that of a file.
+    truth = inputs.truth.loc[inputs.truth.index.isin(records["arch"]), list(inputs.datasets)].sort_index()
     evidence.check_settings(records, hint=HINT)
     scores = evidence.average(records).pivot(index="arch", columns="proxy", values="score").reindex(truth.index)
     proxies = [name for name in experiment.jobs.proxies if name in scores]

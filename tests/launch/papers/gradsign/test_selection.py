@@ -61,6 +61,12 @@ def test_of_equal_scores_chance_takes_one_and_no_order_of_the_file():
     assert rows["gradsign", "cifar10"]["ours"] == pytest.approx(19.5, abs=5 * truth["cifar10"].std() / 4000**0.5)
 
 
+def test_the_order_of_the_table_does_not_matter(pool):
+    truth, scores = pool
+    turned = {name: values[::-1] for name, values in scores.items()}
+    assert str(rows_of(truth[::-1], turned)) == str(rows_of(truth, scores))
+
+
 def test_best_of_n_has_the_expected_distribution(pool):
     """Mean of the maximum of n of m without replacement, from the ranks: P(max is rank k) = C(k-1, n-1) / C(m, n)."""
     truth, scores = pool
