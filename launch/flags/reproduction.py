@@ -46,6 +46,8 @@ class Reproduction:
 
         for name in self.datasets:
             data.info(name)
+        if len(set(self.datasets)) < len(self.datasets):
+            raise InputError(f"--datasets names one twice. Received: {','.join(self.datasets)}")
         self.count(1, 1, 1)
         if not self.table:
             if self.targets:

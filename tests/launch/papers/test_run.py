@@ -376,6 +376,11 @@ def test_scores_of_other_settings_are_told():
             ["--table=nasbench201_digits", "--targets=accuracy,accuracy"],
             "which are here cifar10, cifar100",
         ),
+        (
+            "gs_table5_4",
+            ["--table=nasbench201_digits", "--datasets=cifar10,cifar10"],
+            "--datasets names one twice. Received: cifar10,cifar10",
+        ),
         ("gs_table5_2", ["--workers=-1"], "--workers must be at least 0"),
     ],
 )
