@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+import proxies
 import spaces
 from launch import app, reproduce
 from launch.papers import printing
@@ -346,13 +347,18 @@ def test_kept_records_give_the_same_rows_and_serve_for_isomorphic_networks(tmp_p
 
 def test_scores_of_other_settings_are_told():
     jobs = EXPERIMENTS["gs_table5_4"].jobs
-    records = pd.DataFrame({"proxy": ["gradsign", "lga"], "flavour": "tiny", "batch_size": [128, 16]})
+    bn = proxies.get("gradsign").bn
+    assert bn != "inference"
+    records = pd.DataFrame({"proxy": ["gradsign", "lga"], "flavour": "tiny", "batch_size": [128, 16], "bn": [bn, "x"]})
     assert jobs.unlike(records) == []
-    more = pd.DataFrame({"proxy": ["naswot"], "flavour": "zcnas", "batch_size": [64]})
-    assert jobs.unlike(pd.concat([records, more])) == [
+    more = pd.DataFrame({"proxy": ["naswot"], "flavour": "zcnas", "batch_size": [64], "bn": proxies.get("naswot").bn})
+    settings = [
         "the scores that are given are of flavour tiny, zcnas, not tiny",
         "the scores that are given are of batch_size 128, 64, not 128",
     ]
+    assert jobs.unlike(pd.concat([records, more])) == settings
+    mode = "the scores that are given are of BN mode inference (gradsign), not each proxy's own"
+    assert jobs.unlike(records.assign(bn="inference")) == [mode]
 
 
 # Bad input -----------------------------------------------------------------------------------------------------------
