@@ -43,7 +43,7 @@ EXPERIMENTS = (
         jobs=Scored(("gradsign", "synflow", "naswot"), flavour="tiny", batch_size=128, first_only=True),
         small_size=64,
         deviations="test accuracies alone, not those of validation beside them; one initialisation of each network "
-        "serves all runs (the paper does not say)",
+        "serves all runs (the paper does not say); low and high are one standard deviation over runs, as in the paper",
         **_NB201,
     ),
     Experiment(
@@ -53,7 +53,8 @@ EXPERIMENTS = (
         jobs=None,
         repeats=(4, 10),
         deviations="predictors of this project: a perceptron on flat encodings, the graph network of Wen et al. 2020, "
-        "trained as their authors have it, though for accuracies from 0 %, and not for 200 epochs of a ranking loss",
+        "trained as their authors have it, though for accuracies from 0 %, and not for 200 epochs of a ranking loss; "
+        "low and high are one standard deviation over draws and data sets",
         **_NB201,
     ),
     Experiment(
