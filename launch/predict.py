@@ -39,7 +39,9 @@ from launch.flags.learning import Front, Learning, check_gcn
 from launch.flags.predictors import AUTO, GCN, Predictors
 from launch.jobs import knowledge, prediction, telling
 from launch.jobs.base import narrow
-from launch.jobs.searches import Searches, variants
+from launch.jobs.search_files import SearchFiles
+from launch.jobs.searches import Searches
+from launch.jobs.variants import variants
 from launch.values import pairs
 from tfnas.errors import InputError
 
@@ -105,9 +107,9 @@ class Config(Learning, Front):
 def run(config: Config) -> None:
     """Learns, predicts, validates, and says what was found."""
     known = config.known()
-    searches = Searches(narrow(config, Learning), known, config.output)
+    searches = Searches(narrow(config, Learning), known, SearchFiles(config.output))
     numbers = ", ".join(map(str, config.sizes()))
-    searches.clear(
+    searches.files.clear(
         {
             "quality.png": len(config.sizes()) > 1,
             "cross_validation.csv": config.splits > 0,
@@ -154,7 +156,7 @@ def _use_first(config: Config, searches: Searches) -> None:
             behind=config.behind,
             seed=config.seed,
         )
-        searches.write("front.csv", front)
+        searches.files.write("front.csv", front)
         figure = plots.front(front.latency.to_numpy(), front.predicted.to_numpy())
         saving.save(figure, epath.Path(config.output) / "front.png")
         print(f"soft front: {len(front)} of {config.candidates} networks, written to {config.output}/front.csv")

@@ -15,6 +15,9 @@ EMBEDDED_NETWORK = {"width": 16, "depth": 1, "flavour": "tiny"}
 EMBEDDED_IMAGES = {"crop": 0, "flip": False}
 EMBEDDED_NOTE = "networks and accuracies are those on the UCI digits, not the paper's"
 
+# Architectures of a share of the paper's, however small: fewer tell nothing about a rank.
+LEAST = 8
+
 
 @dataclasses.dataclass(frozen=True)
 class Reproduction:
@@ -43,6 +46,8 @@ class Reproduction:
 
         for name in self.datasets:
             data.info(name)
+        if len(set(self.datasets)) < len(self.datasets):
+            raise InputError(f"--datasets names one twice. Received: {','.join(self.datasets)}")
         self.count(1, 1, 1)
         if not self.table:
             if self.targets:
@@ -58,13 +63,14 @@ class Reproduction:
         """File or name of the table of accuracies."""
         return self.table or EMBEDDED
 
-    def count(self, small: int, paper: int, available: int) -> int:
-        """Number of architectures.
+    def count(self, small: int, paper: int, available: int, *, least: int = LEAST) -> int:
+        """Number of architectures, or of repeats.
 
         Args:
             small: at --scale=small.
             paper: at --scale=paper.
             available: never more than these.
+            least: of a share, however small.
 
         Raises:
             InputError: --scale is none of what it may be.
@@ -77,4 +83,4 @@ class Reproduction:
             share = math.nan
         if not 0 < share <= 1:
             raise InputError(f"--scale must be small, paper or a share in (0, 1]. Received: {self.scale!r}")
-        return min(max(8, round(share * paper)), available)
+        return min(max(least, round(share * paper)), available)

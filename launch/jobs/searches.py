@@ -1,75 +1,32 @@
-"""Searches by several predictors, numbers of networks and features: rows that are kept, and what they tell."""
+"""Searches by several predictors, numbers of networks and features: what is computed, and gone on with."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import hashlib
-import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from launch.flags.learning import NO_SCORES, ONE_STAGE, Learning
+from launch.flags.learning import Learning
 from launch.flags.predictors import AUTO, GCN, Predictors
 from launch.jobs import prediction
 from launch.jobs.base import narrow
 from launch.jobs.knowledge import Known
 from launch.jobs.prediction import RANDOM
-from tfnas import files
-from tfnas.errors import InputError
+from launch.jobs.search_files import REPEATS, WIDTHS, SearchFiles
+from launch.jobs.variants import Variant, variants
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from tfnas.predictor.settings import Settings
 
-# What tells a variant in rows, and what a repeat of it finds; the last three of good networks, with --threshold.
-OF_VARIANT = ("predictor", "n_train", "stages", "scores")
-MEASURES = ("val", "test", "mse", "tau", "r2", "mse_above", "tau_above", "r2_above")
 # Part of every digest: another one wherever repeats or widths come about in another way, so that none are mixed.
 _FORM = "2"
-# What tables have that are gone on with.
-_REPEATS, _WIDTHS = (*OF_VARIANT, "settings", "repeat", "picks"), ("settings", "width", "mse", "n_train", "chosen")
-
-
-@dataclasses.dataclass(frozen=True)
-class Variant:
-    """One of what is compared.
-
-    Attributes:
-        predictor: its name, or random search.
-        n_train: networks to learn from.
-        stages: 1 or 2.
-        scores: number of scores that are features.
-    """
-
-    predictor: str
-    n_train: int
-    stages: int = 1
-    scores: int = 0
-
-    @property
-    def name(self) -> str:
-        """For plots, whatever the number of networks."""
-        parts = [self.predictor, "two stages" * (self.stages == 2), f"{self.scores} scores" * (self.scores > 0)]
-        return ", ".join(filter(None, parts))
-
-
-def variants(asked: Learning, known: Known) -> list[Variant]:
-    """All that is compared, what was asked for before what is left out of it, random search last for each N."""
-    scored = [known.graphs.extras.shape[1]]
-    scored += [0] if NO_SCORES in asked.compare else []
-    found = []
-    for n_train in asked.sizes():
-        for name in asked.names():
-            stages = [2 if asked.threshold and name == GCN else 1]
-            stages += [1] if ONE_STAGE in asked.compare and name == GCN else []
-            found += [Variant(name, n_train, some, scores) for scores in scored for some in stages]
-        found.append(Variant(RANDOM, n_train))
-    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,12 +36,12 @@ class Searches:
     Attributes:
         asked: flags.
         known: the table.
-        output: folder.
+        files: of the folder that they are kept in.
     """
 
     asked: Learning
     known: Known
-    output: str
+    files: SearchFiles
 
     def of(self, variant: Variant) -> Known:
         """The table as a variant sees it."""
@@ -106,7 +63,7 @@ class Searches:
         """The width by numbers of networks and of scores; what widths.csv has already is not computed anew."""
         import pandas as pd
 
-        kept, tables, found = self._read("widths.csv", _WIDTHS), [], {}
+        kept, tables, found = self.files.read("widths.csv", WIDTHS), [], {}
         for variant in variants(self.asked, self.known):
             key = variant.n_train, variant.scores
             if variant.predictor != GCN or key in found:
@@ -115,7 +72,7 @@ class Searches:
             mine = kept[kept.settings == digest]
             tables.append(self._choose(variant).assign(settings=digest) if mine.empty else mine)
             found[key] = int(tables[-1].chosen.iloc[0])
-            self.write("widths.csv", pd.concat(tables))
+            self.files.write("widths.csv", pd.concat(tables))
             print(f"{variant.name}, N = {variant.n_train}: width {found[key]}, 1.5 times the parameters of the best")
         return found
 
@@ -160,7 +117,7 @@ class Searches:
             )
             frames.append(frame.assign(**dataclasses.asdict(variant)))
         found = pd.concat(frames, ignore_index=True)
-        self.write("cross_validation.csv", found)
+        self.files.write("cross_validation.csv", found)
         return found
 
     def repeats(self) -> pd.DataFrame:
@@ -171,7 +128,10 @@ class Searches:
         """
         import pandas as pd
 
-        wanted, rows = range(self.asked.repeats), self._read("repeats.csv", _REPEATS).to_dict("records")
+        wanted, rows = (
+            range(self.asked.repeats),
+            self.files.read("repeats.csv", REPEATS).to_dict("records"),
+        )
         done = {(row["settings"], row["repeat"]) for row in rows}
         digests = {variant: self.digest(variant) for variant in variants(self.asked, self.known)}
         for variant in digests:
@@ -180,11 +140,11 @@ class Searches:
             for row in self._found(variant, [repeat for repeat in wanted if (digest, repeat) not in done]):
                 row["picks"] = json.dumps([int(pick) for pick in row["picks"]])
                 rows.append({**dataclasses.asdict(variant), "settings": digest, **row})
-                self.write("repeats.csv", pd.DataFrame(rows))
+                self.files.write("repeats.csv", pd.DataFrame(rows))
         first, digest = next(iter(digests.items()))
-        if not self._has_predictions(digest):
+        if not self.files.has_predictions(digest):
             _, predicted, _ = next(self._predictions(first, [0]))
-            self._write_predictions(predicted, digest)
+            self.files.write_predictions(self.known, predicted, digest)
         frame = pd.DataFrame(rows)
         frame = frame[frame.settings.isin(digests.values()) & frame["repeat"].isin(wanted)]
         # In the order of the variants, whichever was computed first.
@@ -205,7 +165,7 @@ class Searches:
         for repeat, predicted, told in self._predictions(variant, repeats):
             learned = prediction.draw(known, n_train, repeat, seed)
             if not repeat and variant == first:
-                self._write_predictions(predicted, self.digest(first))
+                self.files.write_predictions(self.known, predicted, self.digest(first))
             top = prediction.ranking(predicted, learned, repeat, seed)[:top_k]
             found = prediction.judged(known, predicted, learned, top, above=self.asked.cut(), told=told)
             yield {"repeat": repeat, **found}
@@ -228,85 +188,3 @@ class Searches:
             predicted = model.ranked(told, probability)
             for place, repeat in enumerate(part):
                 yield repeat, predicted[:, place], None if probability is None else told[:, place]
-
-    def _has_predictions(self, digest: str) -> bool:
-        """Whether predictions.parquet is of certain settings."""
-        import pandas as pd
-        from etils import epath
-
-        path = epath.Path(self.output) / "predictions.parquet"
-        try:
-            return pd.read_parquet(io.BytesIO(path.read_bytes()), columns=["arch"]).attrs.get("settings") == digest
-        except (OSError, ValueError):  # there is none, or it is none of these
-            return False
-
-    def _write_predictions(self, predicted: np.ndarray, digest: str) -> None:
-        import pandas as pd
-        from etils import epath
-
-        from tfnas.evidence import plots as saving
-        from tfnas.predictor import plots
-
-        known, folder, kept = self.known, epath.Path(self.output), predicted >= 0
-        if kept.any():
-            label = f"{known.target} (percent)"
-            figure = plots.agreement(100 * predicted[kept], 100 * known.accuracies[kept], label=label)
-            saving.save(figure, folder / "predictions.png")
-        else:
-            (folder / "predictions.png").unlink(missing_ok=True)
-        # Last, as its digest says that both are there.
-        frame, buffer = pd.DataFrame({"arch": known.archs, "predicted": 100 * predicted}), io.BytesIO()
-        frame.attrs["settings"] = digest
-        frame.to_parquet(buffer, index=False)
-        files.write_atomic(folder / "predictions.parquet", buffer.getvalue())
-
-    def clear(self, made: Mapping[str, bool]) -> None:
-        """Removes what another command has left in a folder of searches, and says so.
-
-        Args:
-            made: name of a file -> whether this command writes it anew.
-
-        Raises:
-            InputError: the folder's repeats.csv is another file.
-        """
-        from etils import epath
-
-        folder = epath.Path(self.output)
-        if self._read("repeats.csv", _REPEATS).empty:
-            return
-        left = [name for name, is_made in made.items() if not is_made and (folder / name).exists()]
-        for name in left:
-            (folder / name).unlink()
-        if left:
-            print(f"removed, as of another command: {', '.join(left)}")
-
-    def _read(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
-        """A table of the folder, empty where there is none.
-
-        Raises:
-            InputError: it lacks one of the columns.
-        """
-        import pandas as pd
-        from etils import epath
-
-        path = epath.Path(self.output) / name
-        if not path.exists():
-            return pd.DataFrame(columns=list(columns))
-        try:
-            frame = pd.read_csv(io.BytesIO(path.read_bytes()), dtype={"settings": str})
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{path} is none that this command goes on with, and no table. Give another --output"
-            ) from error
-        if missing := [column for column in columns if column not in frame]:
-            raise InputError(
-                f"{path} is none that this command goes on with: it lacks {', '.join(missing)}. Received: "
-                f"{', '.join(map(str, frame.columns))}. Give another --output"
-            )
-        return frame
-
-    def write(self, name: str, frame: pd.DataFrame) -> None:
-        """A table of the folder, whole or not at all."""
-        from etils import epath
-
-        files.write_atomic(epath.Path(self.output) / name, frame.to_csv(index=False).encode())

@@ -10,13 +10,16 @@ import numpy as np
 
 from launch.jobs import prediction
 from launch.jobs.prediction import RANDOM
-from launch.jobs.searches import MEASURES, OF_VARIANT, Searches, Variant, variants
+from launch.jobs.searches import Searches
+from launch.jobs.variants import OF_VARIANT, Variant, variants
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from tfnas.evidence.report import Column
 
+# What a repeat finds; the last three of good networks, with --threshold.
+MEASURES = ("val", "test", "mse", "tau", "r2", "mse_above", "tau_above", "r2_above")
 _LABELS = {
     "val": "validated accuracy (percent)",
     "test": "test accuracy (percent)",
@@ -50,7 +53,7 @@ def results(searches: Searches, rows: pd.DataFrame) -> None:
     from tfnas.predictor import plots
 
     asked, table = searches.asked, summary(rows)
-    searches.write("quality.csv", table)
+    searches.files.write("quality.csv", table)
     title = "searches, mean and deviation over repeats; errors of networks not learned from"
     console = report.console()
     console.print(report.Folding(title, _columns(table), file="quality.csv"))
@@ -60,7 +63,7 @@ def results(searches: Searches, rows: pd.DataFrame) -> None:
         console.print("equal N: as many networks have the same tau without scores")
     best = prediction.oracle(searches.known)
     console.print(f"best by validation of all: val {best['val']:.2f}, test {best['test']:.2f}")
-    folder, written = epath.Path(searches.output), ["repeats.csv", "quality.csv", "curves.png"]
+    folder, written = epath.Path(searches.files.path), ["repeats.csv", "quality.csv", "curves.png"]
     figure = plots.curves(
         _curves(searches, rows), n_train=asked.n_train[0], best=best["test"], label="test accuracy (percent)"
     )
@@ -68,7 +71,7 @@ def results(searches: Searches, rows: pd.DataFrame) -> None:
     if len(asked.sizes()) > 1:
         saving.save(plots.quality(_lines(table), label="networks learned from"), folder / "quality.png")
         written.append("quality.png")
-    console.print(f"written to {searches.output}: {', '.join(written)}")
+    console.print(f"written to {searches.files.path}: {', '.join(written)}")
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:

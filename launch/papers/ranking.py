@@ -35,45 +35,68 @@ def rank_correlations(inputs: Inputs, *, statistic: str = "spearman", section: t
         section: path in the facts under which the numbers of this experiment stand.
 
     Raises:
-        InputError: no records have an initialisation and a data set of the experiment.
+        InputError: no records have a proxy, an initialisation and a data set of the experiment.
     """
     rows = _correlations(inputs, statistic, section)
     return Made(rows, beside_the_paper(rows, statistic))
 
 
 def scatter(inputs: Inputs) -> Made:
-    """The same rows; the figure shows the first proxy against accuracy, a panel for each data set, coloured by size."""
+    """The same rows; the figure shows the first proxy against accuracy, a panel for each data set, coloured by size.
+
+    Raises:
+        InputError: as `rank_correlations`, or there are no records of the first proxy.
+    """
     from matplotlib.figure import Figure
 
     from tfnas import evidence
     from tfnas.evidence import plots
 
-    proxy, parts = inputs.experiment.jobs.proxies[0], list(_parts(inputs))
-    figure = Figure(figsize=(3.6 * len(parts) + 0.8, 3.2), layout="constrained")
-    panels = figure.subplots(1, len(parts), squeeze=False)[0]
-    for axes, (dataset, _, records) in zip(panels, parts, strict=True):
+    rows, proxy = _correlations(inputs, "spearman", ()), inputs.experiment.jobs.proxies[0]
+    shown = [part for part in parts(inputs, inputs.datasets) if proxy in part[2]["proxy"].unique()]
+    if not shown:
+        raise InputError(f"No records of {proxy}. Received: {', '.join(inputs.records['proxy'].unique())}")
+    figure = Figure(figsize=(3.6 * len(shown) + 0.8, 3.2), layout="constrained")
+    panels = figure.subplots(1, len(shown), squeeze=False)[0]
+    for axes, (dataset, _, records) in zip(panels, shown, strict=True):
         joined = evidence.join(evidence.average(records), inputs.truth[dataset])
-        points = axes.scatter(joined[proxy], joined["truth"], c=joined["params"], s=8, alpha=0.7)
+        points = axes.scatter(joined[proxy], joined["truth"], c=joined.get("params"), s=8, alpha=0.7)
         axes.set_xlabel(proxy, fontsize=8)
         axes.set_title(dataset, fontsize=9)
         axes.tick_params(labelsize=7)
-        bar = figure.colorbar(points, ax=axes)
-        bar.set_label("parameters" if axes is panels[-1] else "", fontsize=8)
-        bar.ax.tick_params(labelsize=7)
-        for axis in (axes.xaxis, axes.yaxis, bar.ax.yaxis):
+        drawn = [axes.xaxis, axes.yaxis]
+        if "params" in joined:
+            bar = figure.colorbar(points, ax=axes)
+            bar.set_label("parameters" if axes is panels[-1] else "", fontsize=8)
+            bar.ax.tick_params(labelsize=7)
+            drawn.append(bar.ax.yaxis)
+        for axis in drawn:
             plots.few_ticks(axis)
     panels[0].set_ylabel("test accuracy (%)", fontsize=8)
-    return Made(_correlations(inputs, "spearman", ()), figure)
+    return Made(rows, figure)
 
 
-def _parts(inputs: Inputs) -> list[tuple[str, str, pd.DataFrame]]:
-    """(data set, initialisation, their records), as far as there are some, in the order of the experiment."""
+def parts(inputs: Inputs, datasets: Sequence[str]) -> list[tuple[str, str, pd.DataFrame]]:
+    """(data set, initialisation, their records), as far as there are some, in the order of the experiment.
+
+    Args:
+        inputs: of an experiment whose jobs are `Scored`.
+        datasets: of these.
+
+    Raises:
+        InputError: there are none.
+    """
     found, records = [], inputs.records
-    for dataset in inputs.datasets:
+    for dataset in datasets:
         for init in inputs.experiment.jobs.inits:
             chosen = records[(records["dataset"] == dataset) & (records["init"] == init)]
             if len(chosen):
                 found.append((dataset, init, chosen))
+    if not found:
+        needed = f"{', '.join(inputs.experiment.jobs.inits)} on {', '.join(datasets)}"
+        pairs = records[["init", "dataset"]].drop_duplicates().itertuples(index=False)
+        received = ", ".join(f"{init} on {dataset}" for init, dataset in pairs)
+        raise InputError(f"No records with initialisation {needed}. Received: records with {received}")
     return found
 
 
@@ -84,7 +107,7 @@ def _correlations(inputs: Inputs, statistic: str, section: tuple[str, ...]) -> p
 
     experiment = inputs.experiment
     rows = []
-    for dataset, init, records in _parts(inputs):
+    for dataset, init, records in parts(inputs, inputs.datasets):
         evidence.check_settings(records, hint=HINT)
         summary = evidence.correlate(records, inputs.truth[dataset], seed=inputs.seed).set_index("proxy")
         for name in [*experiment.jobs.proxies, *evidence.BASELINES]:
@@ -102,9 +125,8 @@ def _correlations(inputs: Inputs, statistic: str, section: tuple[str, ...]) -> p
                 }
             )
     if not rows:
-        needed = f"{', '.join(experiment.jobs.inits)} on {', '.join(inputs.datasets)}"
-        found = ", ".join(map(str, inputs.records["init"].unique()))
-        raise InputError(f"No records with initialisation {needed}. Received: records with {found}")
+        received = ", ".join(map(str, inputs.records["proxy"].unique()))
+        raise InputError(f"No records of {', '.join(experiment.jobs.proxies)}. Received: {received}")
     return pd.DataFrame(rows)
 
 

@@ -78,7 +78,7 @@ def run(request: Reproduction, experiment: Experiment, output: str, workers: Wor
             found = _computed(request, experiment, experiment.jobs, known, lambda dataset: drawn, output, workers)
         same = {"isomorphic": request.isomorphic}
         records, frame, notes = joining.join(found, pool.frame, known.space, f"{where} and {request.truth}", **same)
-    repeats = request.count(*experiment.repeats, experiment.repeats[1])
+    repeats = request.count(*experiment.repeats, experiment.repeats[1], least=1)
     inputs = Inputs(experiment, known.space, frame, known.datasets, records, request.seed, drawn, repeats)
     if experiment.second is not None and not request.scores:
         inputs = _continued(request, inputs, known, output, workers)

@@ -51,6 +51,11 @@ class Scored:
             given = sorted(map(str, mine[column].unique()))
             if wanted and given not in ([], [str(wanted)]):
                 lines.append(f"the scores that are given are of {column} {', '.join(given)}, not {wanted}")
+        pairs = mine[["proxy", "bn"]].drop_duplicates().itertuples(index=False)
+        odd = [f"{mode} ({name})" for name, mode in pairs if mode not in (*self.modes, proxies.get(name).bn)]
+        if odd:
+            wanted = ", ".join(self.modes) if any(self.modes) else "each proxy's own"
+            lines.append(f"the scores that are given are of BN mode {', '.join(odd)}, not {wanted}")
         return lines
 
     def of(self, experiment: Experiment, request: Reproduction, space: str, datasets: Sequence[str]) -> list[Job]:

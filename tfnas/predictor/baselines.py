@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tfnas.errors import unknown
+from tfnas.errors import InputError, unknown
 from tfnas.progress import Progress
 
 _AT_ONCE = 20_000
@@ -67,7 +67,7 @@ def fit(name: str, codes: np.ndarray, accuracies: Sequence[float], seed: int) ->
         seed: of whatever it draws.
 
     Raises:
-        InputError: an unknown name.
+        InputError: an unknown name, or one network where gradient boosting draws half of them for each tree.
     """
     import warnings
 
@@ -77,6 +77,8 @@ def fit(name: str, codes: np.ndarray, accuracies: Sequence[float], seed: int) ->
 
     if name not in _MODELS:
         raise unknown("baseline", name, NAMES)
+    if name == "boosting" and len(accuracies) < 2:
+        raise InputError(f"boosting learns from 2 networks or more. Received: {len(accuracies)}")
     model = TransformedTargetRegressor(_MODELS[name](seed % 2**32), transformer=StandardScaler())
     with warnings.catch_warnings():
         # Of few networks, as here, the optimisers stop where they may.

@@ -13,7 +13,7 @@ from launch.papers.fear.times import times
 from launch.papers.fear.trainings import ZERO_COST, Trainings
 
 _SMALL = (
-    "at --scale=small one cell a stage, a tenth of the images, which are neither padded nor cropped, batches of 32 (in "
+    "at --scale=small one cell a stage, 2,000 images, which are neither padded nor cropped, batches of 32 (in "
     "short training of 64 too), stage 1 of 30 epochs at most, stage 2 of 2 epochs of the last cell"
 )
 _STAGES = f"stage 1 trains on all images (the paper's code leaves 20 % out in part of its experiments); {_SMALL}"

@@ -19,7 +19,7 @@ EXPERIMENTS = (
         "gs_table5_1",
         rank_correlations,
         space="nasbench101",
-        columns=benchmarks.NB101,
+        columns=benchmarks.NB101_TEST,
         jobs=Scored(("grad_norm", "snip", "grasp", "fisher", "synflow", "naswot", "gradsign"), flavour="nasbench"),
         paper_size=4500,
         deviations=f"{_NO_AUGMENTATION}; 4,500 architectures drawn here (the paper does not list its own)",
@@ -42,7 +42,8 @@ EXPERIMENTS = (
         columns=benchmarks.NB201,
         jobs=Scored(("gradsign", "synflow", "naswot"), flavour="tiny", batch_size=128, first_only=True),
         small_size=64,
-        deviations="test accuracies only, where the table has no validation accuracies of 200 epochs; brackets are one "
+        deviations="test accuracies alone, not those of validation beside them; one initialisation of each network "
+        "serves all runs (the paper does not say); brackets are one "
         "standard deviation over the runs on either side",
         **_NB201,
     ),
@@ -53,7 +54,8 @@ EXPERIMENTS = (
         jobs=None,
         repeats=(4, 10),
         deviations="predictors of this project: a perceptron on flat encodings, the graph network of Wen et al. 2020, "
-        "trained as their authors have it and not for 200 epochs of a ranking loss",
+        "trained as their authors have it, though for accuracies from 0 %, and not for 200 epochs of a ranking loss; "
+        "low and high are one standard deviation over draws and data sets",
         **_NB201,
     ),
     Experiment(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from launch.papers import picking
 from launch.papers.base import HINT, Inputs, Made
-from launch.papers.ranking import beside_the_paper, expected
+from launch.papers.ranking import beside_the_paper, expected, parts
 from tfnas import seeds
+from tfnas.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,21 +28,31 @@ def selection(inputs: Inputs, *, runs: int = RUNS) -> Made:
     Each run draws N of the networks scored and takes the one with the highest score on the first data set (one without
     a score never; of equals the one drawn first, so that chance decides and no file). `optimal` takes the truly best of
     its N on each data set by itself, `random` the first. N is 100, or a quarter of the networks where they are fewer
-    than 400; N = 1000 needs 4,000 networks.
+    than 400; N = 1000 needs 4,000 networks. A proxy without records has no row.
 
     Args:
-        inputs: of an experiment whose jobs are `Scored`.
+        inputs: of an experiment whose jobs are `Scored`, with one initialisation.
         runs: number of independent draws.
+
+    Raises:
+        InputError: there are no records of the proxies on the first data set, or those of one were not made alike.
     """
     import numpy as np
     import pandas as pd
 
     from tfnas import evidence
 
-    experiment, proxies = inputs.experiment, inputs.experiment.jobs.proxies
-    truth = inputs.truth[list(inputs.datasets)]
-    evidence.check_settings(inputs.records, hint=HINT)
-    scores = evidence.average(inputs.records).pivot(index="arch", columns="proxy", values="score").reindex(truth.index)
+    experiment = inputs.experiment
+    # Records of other data sets may stand beside: no search looks at them.
+    ((first, init, records),) = parts(inputs, inputs.datasets[:1])
+    # In the order of their strings, so that no draw depends on that of a file.
+    truth = inputs.truth.loc[inputs.truth.index.isin(records["arch"]), list(inputs.datasets)].sort_index()
+    evidence.check_settings(records, hint=HINT)
+    scores = evidence.average(records).pivot(index="arch", columns="proxy", values="score").reindex(truth.index)
+    proxies = [name for name in experiment.jobs.proxies if name in scores]
+    if not proxies:
+        received = ", ".join(map(str, scores.columns))
+        raise InputError(f"No records of {', '.join(experiment.jobs.proxies)} on {first}. Received: {received}")
     size = len(truth)
     methods = [(name, DRAWN) for name in (*proxies, "random", "optimal")]
     methods += [MANY] if size >= 4 * MANY[1] and MANY[0] in proxies else []
@@ -59,7 +70,7 @@ def selection(inputs: Inputs, *, runs: int = RUNS) -> Made:
             rows.append(
                 {
                     "dataset": dataset,
-                    "init": experiment.jobs.inits[0],
+                    "init": init,
                     "method": method if wanted == DRAWN else f"{method} ({wanted})",
                     "measure": f"test accuracy, best of {1 if method == 'random' else drawn}, {runs} runs",
                     "n": size,

@@ -110,7 +110,7 @@ def deciles(inputs: Inputs) -> Made:
     that a draw takes.
 
     Raises:
-        InputError: fewer than 20 networks.
+        InputError: fewer than 20 networks, or no records of the metrics.
     """
     import pandas as pd
 
@@ -132,6 +132,10 @@ def deciles(inputs: Inputs) -> Made:
                 n = int((~np.isnan(values[taken[0]])).sum())
                 about = {"dataset": dataset, "method": f"{name}, {label}", "measure": "kendall", "n": n}
                 rows.append(about | {"ours": ours, "low": low, "high": high, "paper": math.nan})
+    if not rows:
+        raise InputError(
+            f"No records of {', '.join(UNTRAINED)}. Received: {', '.join(inputs.records['proxy'].unique())}"
+        )
     mine = inputs.records[inputs.records["proxy"].isin(UNTRAINED)]
     return Made(pd.DataFrame(rows), _boxes(boxes), after.notes(mine, inputs.space))
 

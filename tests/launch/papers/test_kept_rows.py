@@ -66,8 +66,7 @@ def test_resumed_records_give_the_rows_of_before(tmp_path, name):
 @pytest.mark.parametrize("name", COMPUTED)
 def test_given_scores_give_the_rows_of_before_as_well(tmp_path, name):
     found = rows_of(tmp_path, name, f"--scores={KEPT / name}", *COMPUTED[name])
-    if name != "gs_table5_4":  # which draws from its networks in the order of the sample
-        assert sorted(found.splitlines()) == sorted(kept_rows(name).splitlines())
+    assert sorted(found.splitlines()) == sorted(kept_rows(name).splitlines())
 
 
 def test_resumed_inference_gives_the_rows_of_before(tmp_path):

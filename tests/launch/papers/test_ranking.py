@@ -95,9 +95,32 @@ def test_bars_that_stand_upright():
 def test_records_with_another_initialisation_end_in_one_line():
     truth = {"digits": pd.Series([1.0, 2.0, 3.0], ["a", "b", "c"])}
     records = cases.frame_of({"lga": [1.0, 2.0, 3.0]}, ["a", "b", "c"])
-    told = r"No records with initialisation xavier, .* on digits\. Received: records with torch"
+    told = r"No records with initialisation xavier, .* on digits\. Received: records with torch on digits"
     with pytest.raises(InputError, match=told):
         ranking.rank_correlations(cases.inputs_of(EXPERIMENTS["lga_fig4"], records, truth), statistic="kendall")
+    other = cases.frame_of({"gradsign": [1.0, 2.0, 3.0]}, ["a", "b", "c"], init="kaiming")
+    with pytest.raises(InputError, match=r"torch on digits\. Received: records with kaiming on digits"):
+        ranking.scatter(cases.inputs_of(EXPERIMENTS["gs_figA_1"], other, truth))
+
+
+def test_scores_are_drawn_against_accuracies_as_far_as_there_are_some():
+    archs, figure = ["a", "b", "c"], EXPERIMENTS["gs_figA_1"]
+    truth = {name: pd.Series([1.0, 2.0, 3.0], archs) for name in ("digits", "cifar10", "cifar100")}
+    parts = [
+        cases.frame_of({"gradsign": [3.0, 4.0, 5.0], "params": [7.0, 8.0, 9.0]}, archs, "digits"),
+        cases.frame_of({"gradsign": [5.0, 4.0, 3.0]}, archs, "cifar10"),
+        cases.frame_of({"synflow": [5.0, 4.0, 3.0], "params": [7.0, 8.0, 9.0]}, archs, "cifar100"),
+    ]
+    made = ranking.scatter(cases.inputs_of(figure, pd.concat(parts), truth))
+    digits, cifar10, _ = made.figure.axes  # sizes colour the first alone
+    assert [axes.get_title() for axes in (digits, cifar10)] == ["digits", "cifar10"]
+    assert digits.collections[0].get_offsets().tolist() == [[3, 1], [4, 2], [5, 3]]
+    assert digits.collections[0].get_array().tolist() == [7, 8, 9]
+    assert cifar10.collections[0].get_offsets().tolist() == [[5, 1], [4, 2], [3, 3]]
+    assert cifar10.collections[0].get_array() is None
+    assert made.rows.set_index(["dataset", "method"])["ours"]["cifar10", "gradsign"] == -1
+    with pytest.raises(InputError, match=r"No records of gradsign\. Received: synflow, params"):
+        ranking.scatter(cases.inputs_of(figure, parts[2], truth))
 
 
 def test_records_of_two_settings_are_refused_with_a_way_out():

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+import proxies
 import spaces
 from launch import app, reproduce
 from launch.papers import printing
@@ -108,9 +109,6 @@ def test_records_of_a_folder_give_the_same_rows_as_computed_ones(tmp_path, name)
     given = [f"--scores={tmp_path / name / 'scores'}", *on(table, "synthetic"), "--scale=paper"]
     assert reproduce.main(flags(tmp_path / "given", name, *given)) == 0
     computed, found = (pd.read_csv(folder / name / "results.csv") for folder in (tmp_path, tmp_path / "given"))
-    if name == "gs_table5_4":  # draws its networks from the table in its own order
-        computed, found = computed.drop(columns=["ours", "low", "high", "difference"]), found[list(computed)[:6]]
-        computed = computed[list(found)]
     order = [label for label in ("dataset", "init", "method") if label in computed]
     pd.testing.assert_frame_equal(
         computed.sort_values(order, ignore_index=True), found.sort_values(order, ignore_index=True)
@@ -349,13 +347,18 @@ def test_kept_records_give_the_same_rows_and_serve_for_isomorphic_networks(tmp_p
 
 def test_scores_of_other_settings_are_told():
     jobs = EXPERIMENTS["gs_table5_4"].jobs
-    records = pd.DataFrame({"proxy": ["gradsign", "lga"], "flavour": "tiny", "batch_size": [128, 16]})
+    bn = proxies.get("gradsign").bn
+    assert bn != "inference"
+    records = pd.DataFrame({"proxy": ["gradsign", "lga"], "flavour": "tiny", "batch_size": [128, 16], "bn": [bn, "x"]})
     assert jobs.unlike(records) == []
-    more = pd.DataFrame({"proxy": ["naswot"], "flavour": "zcnas", "batch_size": [64]})
-    assert jobs.unlike(pd.concat([records, more])) == [
+    more = pd.DataFrame({"proxy": ["naswot"], "flavour": "zcnas", "batch_size": [64], "bn": proxies.get("naswot").bn})
+    settings = [
         "the scores that are given are of flavour tiny, zcnas, not tiny",
         "the scores that are given are of batch_size 128, 64, not 128",
     ]
+    assert jobs.unlike(pd.concat([records, more])) == settings
+    mode = "the scores that are given are of BN mode inference (gradsign), not each proxy's own"
+    assert jobs.unlike(records.assign(bn="inference")) == [mode]
 
 
 # Bad input -----------------------------------------------------------------------------------------------------------
@@ -385,6 +388,11 @@ def test_scores_of_other_settings_are_told():
             "which are here digits;",
         ),
         ("nngp_figS2", ["--table=nasbench201_digits", "--targets=accuracy"], "looks at no accuracies"),
+        (
+            "gs_table5_4",
+            ["--table=nasbench201_digits", "--datasets=cifar10,cifar10"],
+            "--datasets names one twice. Received: cifar10,cifar10",
+        ),
         ("gs_table5_2", ["--workers=-1"], "--workers must be at least 0"),
     ],
 )

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 import spaces
+from launch.flags.execution import Workers
 from launch.flags.reproduction import Reproduction
-from launch.papers import truth
+from launch.papers import run, truth
 from launch.papers.registry import EXPERIMENTS
 from tests.launch.papers.cases import ARCHS, write_table
 from tfnas import tables
@@ -28,6 +29,23 @@ def test_scales(scale, count):
     request = Reproduction(scale=scale)
     assert request.count(TABLE2.small_size, TABLE2.paper_size, 10**6) == count
     assert request.count(TABLE2.small_size, TABLE2.paper_size, 10) == min(count, 10)
+
+
+@pytest.mark.parametrize(("scale", "repeats"), [("small", 4), ("paper", 10), ("0.5", 5), ("1", 10), ("1e-9", 1)])
+def test_shares_of_repeats(tmp_path, scale, repeats):
+    """As large as they are said to be: there is no least number of them as of networks."""
+
+    class Asked(Exception):
+        pass
+
+    def make(inputs):
+        raise Asked(inputs.repeats)
+
+    experiment = dataclasses.replace(EXPERIMENTS["gs_tableA_1"], make=make)
+    table = write_table(tmp_path / "table.csv", names=("cifar10_test_200",))
+    request = Reproduction(scale=scale, table=str(table), datasets=("cifar10",))
+    with pytest.raises(Asked, match=f"^{repeats}$"):
+        run.run(request, experiment, str(tmp_path / "out"), Workers())
 
 
 def test_accuracies_are_in_percent_and_prefer_validation(tmp_path):
@@ -60,7 +78,7 @@ def test_accuracies_are_in_percent_and_prefer_validation(tmp_path):
         (["top1", "top5"], None),
     ],
 )
-@pytest.mark.parametrize("name", ["nngp_fig1", "gs_table5_1"])
+@pytest.mark.parametrize("name", ["nngp_fig1", "np_mse"])
 def test_nasbench101_prefers_validation_accuracy(tmp_path, name, names, taken):
     path = write_table(tmp_path / "table.csv", "nasbench101", names)
     request = Reproduction(table=str(path))
@@ -71,6 +89,13 @@ def test_nasbench101_prefers_validation_accuracy(tmp_path, name, names, taken):
     found = truth.load(request, EXPERIMENTS[name])
     assert found.frame["cifar10"].to_dict() == pd.read_csv(path).set_index("arch")[taken].to_dict()
     assert found.notes[0].startswith(f"truth: {taken} of {path}: ")
+
+
+@pytest.mark.parametrize("name", ["gs_table5_1", "np_fig3"])
+def test_papers_of_test_accuracies_take_no_others(tmp_path, name):
+    path = write_table(tmp_path / "table.csv", "nasbench101", ["val_108", "test_108"])
+    found = truth.load(Reproduction(table=str(path)), EXPERIMENTS[name])
+    assert found.frame["cifar10"].to_dict() == pd.read_csv(path).set_index("arch")["test_108"].to_dict()
 
 
 def test_several_data_sets_need_their_own_columns(tmp_path):

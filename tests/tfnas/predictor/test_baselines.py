@@ -25,3 +25,14 @@ def test_learns_and_repeats(name, monkeypatch):
 def test_unknown():
     with pytest.raises(InputError, match=r"Unknown baseline\. Received: 'lasso'\. Allowed: boosting, forest, gp, mlp"):
         baselines.fit("lasso", CODES, TRUTH, 0)
+
+
+@pytest.mark.parametrize("name", baselines.NAMES)
+def test_a_single_network(name):
+    if name == "boosting":  # each of its trees is of a half
+        with pytest.raises(InputError, match=r"boosting learns from 2 networks or more\. Received: 1"):
+            baselines.fit(name, CODES[:1], TRUTH[:1], seed=0)
+    else:
+        found = baselines.predict(baselines.fit(name, CODES[:1], TRUTH[:1], seed=0), CODES)
+        np.testing.assert_allclose(found[0], TRUTH[0], atol=1e-3)
+    assert np.isfinite(baselines.predict(baselines.fit(name, CODES[:2], TRUTH[:2], seed=0), CODES)).all()

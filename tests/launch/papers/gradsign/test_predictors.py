@@ -12,12 +12,12 @@ from launch.jobs.knowledge import Known
 from launch.papers.base import Inputs
 from launch.papers.gradsign import predictors
 from launch.papers.registry import EXPERIMENTS
-from tfnas.predictor.settings import PAPER
+from tfnas.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("uncompiled")
 
 SPACE = spaces.get("nasbench201")
-QUICK = dataclasses.replace(PAPER, layers=1, heads=(), epochs=3, width=6, learning_rate=3e-3)
+QUICK = dataclasses.replace(predictors.SETTINGS, layers=1, heads=(), epochs=3, width=6, learning_rate=3e-3)
 
 
 def kendall(first, second):
@@ -42,8 +42,8 @@ def test_is_that_of_pairs_of_the_other_half(monkeypatch):
     rng = np.random.default_rng(1)
     values = np.array([60 + 4 * arch.count("3x3~") for arch in archs]) + rng.uniform(size=60)
     frame = pd.DataFrame({"cifar10": values, "cifar100": values[::-1]}, index=pd.Index(archs, name="arch"))
-    shuffled = frame.sample(frac=1, random_state=0)  # the order of the file says nothing
-    inputs = Inputs(EXPERIMENTS["gs_tableA_1"], SPACE, shuffled, ("cifar10", "cifar100"), None, seed=4, repeats=2)
+    # Whatever the order of the table.
+    inputs = Inputs(EXPERIMENTS["gs_tableA_1"], SPACE, frame[::-1], ("cifar10", "cifar100"), None, seed=4, repeats=2)
     rows = predictors.kendall(inputs, settings=QUICK).rows.set_index("method")
     # 31 networks are more than a half.
     assert rows.index.tolist() == ["mlp, N = 8", "gcn, N = 8"]
@@ -64,6 +64,21 @@ def test_is_that_of_pairs_of_the_other_half(monkeypatch):
     for name, taus in found.items():
         assert rows.ours[name] == pytest.approx(np.mean(taus))
         assert rows.high[name] - rows.ours[name] == pytest.approx(np.std(taus, ddof=1))
+
+
+def test_networks_at_chance_are_learned_from_as_well():
+    """On CIFAR-100 and ImageNet16-120 every fiftieth network of NAS-Bench-201 has 1 %."""
+    archs = [str(arch) for arch in SPACE.sample_distinct(np.random.default_rng(0), 20)]
+    frame = pd.DataFrame({"cifar100": np.linspace(0.8, 70, 20)}, index=pd.Index(archs, name="arch"))
+    inputs = Inputs(EXPERIMENTS["gs_tableA_1"], SPACE, frame, ("cifar100",), None, seed=0)
+    assert (predictors.kendall(inputs, settings=QUICK).rows.n == 10).all()
+    with pytest.raises(InputError, match=r"needs 4 networks or more, .* Received: 3"):
+        predictors.kendall(dataclasses.replace(inputs, truth=frame[:3]))
+
+
+def test_minibatches_of_the_paper_are_those_of_its_numbers_of_networks():
+    """A network of CIFAR-10 trains for 200 epochs of 196 batches, and all 15,625 share what some have cost."""
+    assert [200 * 196 * number // 15_625 for number in predictors.SIZES] == [195, 978, 1959]
 
 
 def test_the_paper_s_number_stands_at_its_number_of_networks():

@@ -10,15 +10,18 @@ import spaces
 from launch.papers.base import Inputs
 from launch.papers.gradsign.selection import selection
 from launch.papers.registry import EXPERIMENTS
+from tests.launch.papers import cases
+from tfnas.errors import InputError
 
 TABLE = EXPERIMENTS["gs_table5_4"]
 
 
 def rows_of(truth, scores, runs=200, seed=0):
     """Rows by (method, data set)."""
-    names = TABLE.jobs.proxies
-    records = pd.DataFrame({"arch": np.tile(truth.index, 3), "proxy": np.repeat(names, len(truth))})
-    records["score"] = np.concatenate([scores[name] for name in names])
+    return rows_by(truth, cases.frame_of(scores, truth.index, "cifar10"), runs, seed)
+
+
+def rows_by(truth, records, runs=200, seed=0):
     inputs = Inputs(TABLE, spaces.get("nasbench201"), truth, tuple(truth), records, seed)
     return {(row["method"], row["dataset"]): row for row in selection(inputs, runs=runs).rows.to_dict("records")}
 
@@ -58,6 +61,12 @@ def test_of_equal_scores_chance_takes_one_and_no_order_of_the_file():
     assert rows["gradsign", "cifar10"]["ours"] == pytest.approx(19.5, abs=5 * truth["cifar10"].std() / 4000**0.5)
 
 
+def test_the_order_of_the_table_does_not_matter(pool):
+    truth, scores = pool
+    turned = {name: values[::-1] for name, values in scores.items()}
+    assert str(rows_of(truth[::-1], turned)) == str(rows_of(truth, scores))
+
+
 def test_best_of_n_has_the_expected_distribution(pool):
     """Mean of the maximum of n of m without replacement, from the ranks: P(max is rank k) = C(k-1, n-1) / C(m, n)."""
     truth, scores = pool
@@ -82,6 +91,31 @@ def test_a_network_without_a_score_is_never_chosen_over_one_with():
     # Three of twelve a run: 90 only where all three drawn are a, e, i, which is 1 of 220.
     assert rows["gradsign", "cifar10"]["ours"] < 30
     assert rows["gradsign", "cifar10"]["left_out"] == 3
+
+
+def test_only_scores_on_the_first_data_set_choose(pool):
+    """Whatever stands beside: scores on the second data set, and networks that have no others."""
+    truth, scores = pool
+    more = pd.concat([truth, truth.set_axis([f"b{i}" for i in range(40)])])
+    first = cases.frame_of(scores, truth.index, "cifar10")
+    second = cases.frame_of({"gradsign": more["cifar100"]}, more.index, "cifar100")
+    assert str(rows_by(more, pd.concat([second, first]))) == str(rows_by(truth, first))
+    with pytest.raises(InputError, match=r"torch on cifar10\. Received: records with torch on cifar100"):
+        rows_by(more, second)
+
+
+def test_records_of_another_initialisation_are_refused_and_none_passes_for_the_paper_s(pool):
+    truth, scores = pool
+    with pytest.raises(InputError, match=r"initialisation torch on cifar10\. Received: records with kaiming"):
+        rows_by(truth, cases.frame_of(scores, truth.index, "cifar10", init="kaiming"))
+
+
+def test_a_proxy_without_records_has_no_row(pool):
+    truth, scores = pool
+    found = rows_of(truth, {"gradsign": scores["gradsign"], "params": scores["synflow"]})
+    assert {method for method, _ in found} == {"gradsign", "random", "optimal"}
+    with pytest.raises(InputError, match=r"No records of gradsign, .* on cifar10\. Received: params"):
+        rows_of(truth, {"params": scores["synflow"]})
 
 
 def test_golden_selection_without_a_proxy_gives_the_rows_of_the_paper(shared):

@@ -120,3 +120,5 @@ def test_deciles_need_networks_and_scores_of_their_own_data(columns, truth):
     inputs = inputs_of(EXPERIMENTS["lga_figA3"], frame_of(columns, ARCHS, "cifar10"), {"cifar100": truth})
     with pytest.raises(InputError, match=r"No records of cifar100\. Received: records of cifar10"):
         benchmarks.deciles(inputs)
+    with pytest.raises(InputError, match=r"No records of fnorm, ntk_mean, ncn\. Received: params"):
+        deciles({"params": truth.to_numpy()}, truth)

@@ -1,0 +1,70 @@
+"""What a predictor is used for: as a score, and for the soft front."""
+
+import types
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import spaces
+from launch import score
+from launch.jobs import knowledge, prediction
+from tests.launch.predict.cases import accuracies, launch
+from tests.spaces.mobile.proxylessnas.test_latency import _made
+
+
+def test_scores_are_the_predictions(table, archs, tmp_path):
+    file = tmp_path / "p.keras"
+    launch(table, tmp_path / "o", f"--model={file}")
+    (tmp_path / "archs.txt").write_text("\n".join(archs[:7]))
+    flags = [f"--archs={tmp_path / 'archs.txt'}", f"--output={tmp_path / 's'}", f"--proxies=predictor:{file}"]
+    assert score.main(flags) == 0
+    from tfnas.runs import records
+
+    found = records.read(tmp_path / "s").set_index("arch")
+    assert set(found.proxy) == {f"predictor:{file}"}
+    expected = pd.read_parquet(tmp_path / "o/predictions.parquet").set_index("arch")["predicted"]
+    np.testing.assert_allclose(found.score, expected[found.index], rtol=1e-5)
+
+
+def test_networks_of_another_space_are_refused(table, tmp_path, capsys):
+    file = tmp_path / "p.keras"
+    launch(table, tmp_path / "o", f"--model={file}")
+    flags = ["--space=nasbench101", "--num_archs=2", f"--output={tmp_path / 's'}", f"--proxies=predictor:{file}"]
+    assert score.main(flags) == 2
+    assert "of another space. Received: --space=nasbench101" in capsys.readouterr().err
+
+
+def test_a_front_lies_within_its_window(tmp_path):
+    space = spaces.get("proxylessnas")
+    archs = [str(arch) for arch in space.sample_distinct(np.random.default_rng(0), 30)]
+    table, layers = tmp_path / "t.csv", tmp_path / "latency.csv"
+    pd.DataFrame({"arch": archs, "val": accuracies(archs)}).to_csv(table, index=False)
+    pd.DataFrame({"op": list(_made()), "mean_ms": list(_made().values())}).to_csv(layers, index=False)
+    middle = float(np.median(space.latencies(layers).of([space.parse(arch) for arch in archs])))
+    window = f"--window={middle - 3},{middle + 3}"
+    launch(table, tmp_path / "o", f"--latency={layers}", window, "--candidates=200", "--behind=3", "--repeats=1")
+    front = pd.read_csv(tmp_path / "o/front.csv")
+    assert 1 <= len(front) < 200
+    assert front.latency.is_monotonic_increasing
+    assert front.latency.between(middle - 3, middle + 3).all()
+    parsed = [space.parse(arch) for arch in front.arch]
+    np.testing.assert_allclose(space.latencies(layers).of(parsed), front.latency, rtol=1e-9)
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_a_front_lacks_what_a_first_stage_turns_down(share):
+    """The fastest would be chosen whatever it is."""
+    space = spaces.get("proxylessnas")
+    known = knowledge.Known(space, [], None, np.zeros(0), np.zeros(0), "val")
+    archs = space.sample_distinct(np.random.default_rng(0), 40)
+    latency = np.linspace(75, 85, 40)
+    told = np.random.default_rng(1).uniform(0.6, 0.8, 40)
+    told[: int(share * 40)] -= 1
+    times = types.SimpleNamespace(sample=lambda *arguments: (archs, latency))
+    predictor = types.SimpleNamespace(predict_graphs=lambda graphs: told[:, None])
+    front = prediction.front_within(known, predictor, times, count=40, window=(75, 85), behind=3, seed=0)
+    assert (front.predicted >= 0).all()
+    assert len(front) > 0 or share == 1
+    if share < 1:
+        assert front.arch[0] == str(archs[int(share * 40)])
