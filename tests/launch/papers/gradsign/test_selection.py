@@ -130,4 +130,22 @@ def test_golden_selection_without_a_proxy_gives_the_rows_of_the_paper(shared):
             assert row["paper_std"] == pytest.approx(deviation, rel=0.15)
             # Two means over 500 runs each; four standard errors of their difference.
             assert row["ours"] == pytest.approx(row["paper"], abs=4 * deviation * (2 / 500) ** 0.5)
-    assert ("naswot (1000)", "cifar10") in rows
+    assert rows["naswot (1000)", "cifar10"]["paper"] == 92.96
+
+
+def test_of_many_networks_every_method_has_a_thousand_a_run_besides():
+    """Of 4,000 networks whose accuracies are their ranks the best of n has the mean n (m + 1) / (n + 1) - 1."""
+    truth = pd.DataFrame(
+        {"cifar10": np.random.default_rng(0).permutation(4000).astype(float)}, [f"a{i}" for i in range(4000)]
+    )
+    scores = {"gradsign": truth["cifar10"].to_numpy(), "synflow": -truth["cifar10"].to_numpy()}
+    rows = rows_of(truth, scores, runs=500)
+    methods = ["gradsign", "synflow", "random", "optimal", "gradsign (1000)", "synflow (1000)", "optimal (1000)"]
+    assert [method for method, _ in rows] == methods
+    for name, n in (("gradsign", 100), ("optimal (1000)", 1000), ("gradsign (1000)", 1000)):
+        mean, row = n * 4001 / (n + 1) - 1, rows[name, "cifar10"]
+        assert row["ours"] == pytest.approx(mean, abs=5 * (row["high"] - row["ours"]) / 500**0.5)
+        assert row["measure"] == f"test accuracy, best of {n}, 500 runs"
+    # The worst of n: the same distances from the other end.
+    assert rows["synflow (1000)", "cifar10"]["ours"] == pytest.approx(4001 / 1001 - 1, abs=0.7)
+    assert math.isnan(rows["gradsign (1000)", "cifar10"]["paper"])
