@@ -76,8 +76,8 @@ def search_efficiency(inputs: Inputs, *, settings: Settings = PAPER, most: int =
         notes += (f"{prediction.TOGETHER} repeats, whose predictors train side by side, validate by the same runs",)
     if 2 * count < inputs.space.size:
         notes += (
-            f"the table has {count:,} of {inputs.space.size:,} networks: evolution mutates a child on until it is one "
-            "of them, which leaves little of its parent",
+            f"the table has {count:,} of {inputs.space.size:,} networks: a child of evolution is the one of them that "
+            "is nearest to a mutation of its parent and not trained yet",
         )
     notes += (f"{inputs.repeats} repeats (the paper: 600); the paper does not say which predictor its speed-up is of",)
     return Made(pd.DataFrame(rows), _figure(lines, best.mean(axis=0), number, most), notes)

@@ -5,9 +5,8 @@ import pytest
 
 import spaces
 from launch.papers.predictor import evolution
-from tfnas.errors import InputError
 
-CELLS, SMALL = spaces.get("nasbench101"), spaces.get("nasbench201")
+CELLS, SMALL, MNAS = (spaces.get(name) for name in ("nasbench101", "nasbench201", "mnas"))
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +20,11 @@ def values(archs):
     return np.array([arch.count("3x3~") for arch in archs]) + np.arange(len(archs)) / 1000
 
 
+def edges_apart(one, other):
+    """Edges with different operations."""
+    return sum(a != b for a, b in zip(one.split("|"), other.split("|"), strict=True))
+
+
 def plain(archs, values, budget, rng, population, tournament):
     """As the paper tells it, on lists."""
     history = [int(row) for row in rng.permutation(len(values))[:population]]
@@ -32,11 +36,11 @@ def plain(archs, values, budget, rng, population, tournament):
         for place in places[1:]:
             if values[alive[place]] > values[best]:
                 best = alive[place]
-        child = parents[best]
-        while True:
-            child = SMALL.mutate(child, rng)
-            if str(child) in archs:
-                break
+        child = SMALL.mutate(parents[best], rng)
+        if str(child) not in archs:
+            others = [row for row in range(len(archs)) if row not in history]
+            least = min(edges_apart(archs[row], str(child)) for row in others)
+            child = SMALL.parse(archs[rng.choice([i for i in others if edges_apart(archs[i], str(child)) == least])])
         row = archs.index(str(child))
         parents[row] = child
         history.append(row)
@@ -80,8 +84,24 @@ def test_isomorphic_cells_are_one_network():
     assert evolution.Table(CELLS, [str(one)]).row(other) == 0
 
 
-def test_a_table_that_mutations_never_meet(monkeypatch, archs, values):
-    monkeypatch.setattr(evolution, "_MOST", 3)
-    table = evolution.Table(SMALL, archs[:2])
-    with pytest.raises(InputError, match=r"met no network of the table in 3 mutations\. It holds 2"):
-        evolution.regularised(table, values[:2], 9, np.random.default_rng(0))
+def test_in_a_table_that_no_mutation_meets_children_are_near_their_parents():
+    """600 of 1e18 networks: the number of layers decides, and parents hand it on."""
+    rng = np.random.default_rng(0)
+    archs = [str(arch) for arch in MNAS.sample_distinct(rng, 600)]
+    values = np.array([sum(block.layers for block in MNAS.parse(arch).blocks) for arch in archs], float)
+    table = evolution.Table(MNAS, archs)
+    for seed in range(3):
+        evolved = evolution.regularised(table, values, 200, np.random.default_rng(seed), population=20, tournament=5)
+        assert len(set(evolved.tolist())) == 200
+        drawn = evolution.random_search(600, 200, np.random.default_rng(seed))
+        assert values[evolved].mean() > values[drawn].mean() + 0.3 * values.std()
+    parent, trained = MNAS.parse(archs[0]), np.arange(600) < 300
+    children = list({table.child(parent, trained, rng)[0] for _ in range(60)})
+    assert min(children) >= 300
+    apart = np.abs(np.stack([MNAS.encode(MNAS.parse(arch)) for arch in archs]) - MNAS.encode(parent)).sum(1)
+    assert apart[children].max() < np.quantile(apart[300:], 0.1)
+
+
+def test_of_a_single_network_all_are_that_one(archs):
+    table = evolution.Table(SMALL, archs[:1])
+    assert evolution.regularised(table, np.ones(1), 5, np.random.default_rng(0)).tolist() == [0] * 5
