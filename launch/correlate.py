@@ -84,6 +84,9 @@ class Config:
     )
     against_target: str = app.flag("", "column of the table that --against is held against (--target by default)")
     against_where: tuple[str, ...] = app.flag((), "take the rows of --against with these values only: column=value,...")
+    against_names: tuple[str, ...] = app.flag(
+        (), "what --against calls a score that has another name there: naswot=nwot,jacob_cov=jacov"
+    )
     thresholds: tuple[float, ...] = app.flag(
         (), "thresholds of PQETP in the unit of the target; those that the top 50, 20, 5 and 1% exceed by default"
     )
@@ -99,10 +102,10 @@ class Config:
             raise InputError(
                 "Give either --fit_combination=FILE or --combination=FILE: what is fitted is tested elsewhere"
             )
-        for name in ("against_target", "against_where"):
+        for name in ("against_target", "against_where", "against_names"):
             if getattr(self, name) and not self.against:
                 raise InputError(f"--{name} is for --against. Received: {getattr(self, name)}")
-        for name in ("where", "table_where", "against_where"):
+        for name in ("where", "table_where", "against_where", "against_names"):
             pairs(name, getattr(self, name))
 
 
@@ -182,7 +185,7 @@ def _others(config: Config, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     }
     for others in found.values():
         _tell_skipped(others)
-    return found
+    return closer.renamed(found, pairs("against_names", config.against_names))
 
 
 def _tell_skipped(scores: pd.DataFrame) -> None:

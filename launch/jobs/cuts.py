@@ -85,6 +85,28 @@ def run_column(table: pd.DataFrame, given: str) -> str:
     return given or (guess if guess in numbers else "")
 
 
+def renamed(others: Mapping[str, pd.DataFrame], names: Mapping[str, str]) -> dict[str, pd.DataFrame]:
+    """Other scores under the names that they have here.
+
+    Args:
+        others: long frames by where they are from.
+        names: what a score is called there, by its name here. What has its name there already is left out.
+
+    Raises:
+        InputError: none of the places has a score of such a name.
+    """
+    there = sorted({name for frame in others.values() for name in frame["proxy"]})
+    for name in names.values():
+        if name not in there:
+            raise unknown("score of --against (--against_names)", name, there)
+    here, found = {theirs: mine for mine, theirs in names.items()}, {}
+    for place, frame in others.items():
+        known = frame["proxy"].map(lambda name: here.get(name, ""))
+        left = known.ne("") | ~frame["proxy"].isin(known)
+        found[place] = frame[left].assign(proxy=known.where(known.ne(""), frame["proxy"])[left])
+    return found
+
+
 def _few(case: Case) -> str:
     from tfnas.evidence import bands
 

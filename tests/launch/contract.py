@@ -148,6 +148,8 @@ BAD_INPUT = {
         "--scores=a --table=b --output=OUT --cuts=deep": "'deep'",
         "--scores=a --table=b --output=OUT --against_target=old": "--against_target is for --against",
         "--scores=a --table=b --output=OUT --against_where=flavour=a": "--against_where is for --against",
+        "--scores=a --table=b --output=OUT --against_names=naswot=nwot": "--against_names is for --against",
+        "--scores=a --table=b --output=OUT --against=c --against_names=nwot": "--against_names takes column=value",
         "--scores=a --table=b --output=OUT --thresholds=high": "high",
     },
     "mnas": {

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from launch import correlate
+from launch.jobs import cuts
 from spaces.nasbench201.space import OPS
 from tfnas.runs import records
 
@@ -196,3 +197,26 @@ def test_other_scores_of_the_same_networks(case, capsys):
     assert "--against_target is for --against" in capsys.readouterr().err
     assert launch(case, f"--against={case / 'missing'}") == 2
     assert "No such scores" in capsys.readouterr().err
+
+
+def test_scores_that_have_another_name_elsewhere(case, capsys):
+    """Published ones do: there `good` stands for something else, and what is meant goes by another name."""
+    scores = records.read(case / "scores").groupby(["arch", "proxy"]).score.mean().unstack()
+    theirs = pd.DataFrame({"arch": ARCHS, "their_good": scores["good"].reindex(ARCHS).to_numpy(), "good": 1.0})
+    theirs.to_csv(case / "theirs.csv", index=False)
+    scores.reset_index()[["arch", "noise"]].to_csv(case / "more.csv", index=False)
+    places = f"--against={case / 'theirs.csv'},{case / 'more.csv'}"
+    assert launch(case, places, "--against_names=good=their_good", "--cuts=against") == 0
+    rows = pd.read_csv(case / "out" / "against.csv")
+    assert rows[["against", "proxy"]].to_numpy().tolist() == [["theirs.csv", "good"], ["more.csv", "noise"]]
+    assert rows["agreement"].tolist() == pytest.approx([1, 1])
+    assert launch(case, places, "--against_names=good=god") == 2
+    told = capsys.readouterr().err
+    assert "score of --against (--against_names). Received: 'god'" in told
+    assert "good, noise, their_good" in told
+
+
+def test_names_may_be_exchanged():
+    frame = pd.DataFrame({"arch": ["x", "x", "y"], "proxy": ["a", "b", "c"], "score": [1.0, 2.0, 3.0]})
+    found = cuts.renamed({"there": frame}, {"a": "b", "b": "a"})["there"]
+    assert dict(zip(found["proxy"], found["score"], strict=True)) == {"b": 1, "a": 2, "c": 3}
