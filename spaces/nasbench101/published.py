@@ -2,7 +2,7 @@
 
 `nasbench_only108.tfrecord` of google-research/nasbench holds three trainings of each of the 423,624 cells for 108
 epochs, `nasbench_full.tfrecord` three more for each of 4, 12 and 36 epochs; `records` tells their form and the columns
-that they become. Others publish tables of graphs as numbers.
+that they become. Others publish tables of graphs as numbers, or name cells by their hash alone.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from spaces.nasbench101.enumeration import MAX_VERTICES
 from spaces.nasbench101.space import NASBench101
 from tfnas import paths, tables
 from tfnas.errors import InputError
+from tfnas.progress import Progress
 from tfnas.tables import tfrecord
 
 if TYPE_CHECKING:
@@ -96,6 +98,31 @@ def archs(frame: pd.DataFrame) -> list[str]:
     """
     rows = zip(*(frame[column].tolist() for column in GRAPH_COLUMNS), strict=True)
     return [_arch(row, *values) for row, values in enumerate(rows)]
+
+
+def of_hashes(hashes: Sequence[str]) -> list[str]:
+    """The cell of each hash of the benchmark, as a string of the space.
+
+    All cells are gone through in their order until those of all hashes are found: two minutes at most.
+
+    Raises:
+        InputError: one is that of no cell; the message names the first.
+    """
+    wanted, found = set(hashes), {}
+    with Progress("cells by their hash", _SPACE.size) as bar:
+        for cell in _SPACE.enumerate():
+            if (key := _SPACE.canonical(cell)) in wanted:
+                found[key] = str(cell)
+                if len(found) == len(wanted):
+                    break
+            bar.advance()
+        for row, key in enumerate(hashes):
+            if key not in found:
+                raise InputError(
+                    f"{len(wanted) - len(found)} of {len(wanted)} hashes are of no cell of NAS-Bench-101. Received: "
+                    f"{key!r} in row {row} (from 0). Allowed: 32 hexadecimal digits, as in the published files"
+                )
+    return [found[key] for key in hashes]
 
 
 def _arch(row: int, vertices: Any, bits: Any, labels: Any) -> str:
@@ -182,6 +209,19 @@ def _import_graphs(path: epath.PathLike, options: Options) -> tables.Table:
     return dataclasses.replace(table, units=options.units)
 
 
+def _import_hashes(path: epath.PathLike, options: Options) -> tables.Table:
+    frame, _ = tables.read_any(path)
+    tables.require(frame.columns, ("hash",), path)
+    frame = frame.assign(arch=of_hashes(frame["hash"].tolist()))
+    numbers = list(frame.select_dtypes(["number", "bool"]))
+    if frame["arch"].duplicated().any():
+        # Repeats of a measurement, as no table has two rows of one architecture.
+        frame = frame.groupby("arch", sort=False)[numbers].mean().reset_index()
+    columns = options.columns or {name: name for name in numbers}
+    table = tables.take(tables.Table(frame, {}, options.provenance, _SPACE.name), columns, path)
+    return dataclasses.replace(table, units=options.units)
+
+
 IMPORTERS = (
     Importer(
         name="nasbench101_tfrecord",
@@ -198,6 +238,15 @@ IMPORTERS = (
         "y), op_labels (a digit for each vertex between input and output: 0 conv3x3, 1 conv1x1, 2 maxpool3x3)",
         recognises=lambda suffix, columns: "arch" not in columns and set(GRAPH_COLUMNS) <= set(columns),
         read=_import_graphs,
+        space=_SPACE.name,
+        takes=frozenset({"units"}),
+    ),
+    Importer(
+        name="nasbench101_hashes",
+        text="CSV or Parquet file with a column hash, the benchmark's, and no graphs (2 minutes); numbers are averaged "
+        "where a hash repeats",
+        recognises=lambda suffix, columns: "hash" in columns and not {"arch", *GRAPH_COLUMNS} & set(columns),
+        read=_import_hashes,
         space=_SPACE.name,
         takes=frozenset({"units"}),
     ),

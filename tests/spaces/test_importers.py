@@ -1,6 +1,7 @@
 """What every importer must do, whatever it reads."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +12,7 @@ import spaces
 from spaces import importers
 from spaces.importers import Importer, Options
 from spaces.mobile.mnas import accel
+from spaces.nasbench101 import published
 from spaces.nasbench101.cells import to_bits
 from spaces.nasbench101.published import GRAPH_COLUMNS
 from tests import nasbench101_cases
@@ -33,6 +35,14 @@ def _graphs(folder):
     frame = pd.DataFrame([to_bits(cell) for cell in cells], columns=list(GRAPH_COLUMNS))
     frame.assign(top1=[1.0, 2, 3, 4]).to_parquet(folder / "a.parquet")
     return folder / "a.parquet", [str(cell) for cell in cells], {"provenance": "by hand"}
+
+
+def _hashes(folder):
+    """Of the first cells, as all are gone through until all are found."""
+    cells = list(itertools.islice(SPACE.enumerate(), 4))
+    frame = pd.DataFrame({"hash": [SPACE.canonical(cell) for cell in cells], "top1": [1.0, 2, 3, 4]})
+    frame.to_csv(folder / "a.csv", index=False)
+    return folder / "a.csv", list(map(str, cells)), {"provenance": "by hand"}
 
 
 def _tfrecord(folder):
@@ -74,6 +84,7 @@ _CASES = {
     "accel_nasbench": _Case(_accel, "val_top1", MNAS),
     "columns": _Case(_columns),
     "nasbench101_graphs": _Case(_graphs),
+    "nasbench101_hashes": _Case(_hashes),
     "nasbench101_tfrecord": _Case(_tfrecord, "test_108"),
 }
 # A value for each option that not every importer takes.
@@ -203,6 +214,32 @@ class TestGraphs:
         frame = importers.read(tmp_path / "some.parquet", Options(provenance="x", columns=columns)).frame
         assert frame["accuracy"].tolist() == known["test_acc_108_mean"].tolist()
         assert [SPACE.canonical(SPACE.parse(arch)) for arch in frame["arch"]] == known["hash"].tolist()
+
+
+class TestHashes:
+    def test_cells_in_any_order_and_repeats_are_averaged(self, tmp_path):
+        path, archs, options = _hashes(tmp_path)
+        frame = pd.read_csv(path).iloc[[3, 1, 0, 1]]
+        frame.assign(top1=[4.0, 1, 0, 2], runs=[1, 2, 3, 5], note=list("abcd")).to_csv(path, index=False)
+        found = importers.read(path, Options(**options)).frame.set_index("arch")
+        assert found.index.tolist() == [archs[3], archs[1], archs[0]]
+        assert found.to_numpy().tolist() == [[4, 1], [1.5, 3.5], [0, 3]]
+
+    def test_a_hash_of_no_cell(self, tmp_path, monkeypatch):
+        path, archs, options = _hashes(tmp_path)
+        monkeypatch.setattr(type(SPACE), "enumerate", lambda self: map(self.parse, archs[:3]))
+        with pytest.raises(InputError, match=r"1 of 4 hashes .* Received: '[0-9a-f]{32}' in row 3 \(from 0\)"):
+            importers.read(path, Options(**options))
+
+    def test_graphs_go_before(self, tmp_path):
+        path, archs, options = _graphs(tmp_path)
+        pd.read_parquet(path).assign(hash="of another").to_parquet(path)
+        assert importers.read(path, Options(**options)).frame["arch"].tolist() == archs
+
+    @pytest.mark.slow
+    def test_golden_hashes(self, shared):
+        some = pd.read_parquet(needed(shared / "data" / "tables" / "nb101_all_test108.parquet")).iloc[::50_000]
+        assert published.of_hashes(some["hash"].tolist()) == published.archs(some)
 
 
 class TestRegistry:
