@@ -104,7 +104,7 @@ def with_scores(known: Known, path: str, names: Sequence[str], where: Mapping[st
 
     Args:
         known: of a table.
-        path: folder of records, or a file of scores.
+        path: folder of records, kept scores (atlas:NAME), or a file of scores.
         names: of the proxies; all by default.
         where: values of settings that scores must have.
 

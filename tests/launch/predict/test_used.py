@@ -5,12 +5,14 @@ import types
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import spaces
-from launch import score
-from launch.jobs import knowledge, prediction
+from launch import correlate, mnas, score
+from launch.jobs import keeping, knowledge, prediction
 from tests.launch.predict.cases import accuracies, launch
 from tests.spaces.mobile.proxylessnas.test_latency import _made
+from tfnas.runs import records, sources
 
 
 def test_scores_are_the_predictions(table, archs, tmp_path):
@@ -19,12 +21,50 @@ def test_scores_are_the_predictions(table, archs, tmp_path):
     (tmp_path / "archs.txt").write_text("\n".join(archs[:7]))
     flags = [f"--archs={tmp_path / 'archs.txt'}", f"--output={tmp_path / 's'}", f"--proxies=predictor:{file}"]
     assert score.main(flags) == 0
-    from tfnas.runs import records
-
     found = records.read(tmp_path / "s").set_index("arch")
     assert set(found.proxy) == {f"predictor:{file}"}
     expected = pd.read_parquet(tmp_path / "o/predictions.parquet").set_index("arch")["predicted"]
     np.testing.assert_allclose(found.score, expected[found.index], rtol=1e-5)
+    # The records are scores like all others.
+    flags = [f"--scores={tmp_path / 's'}", f"--proxies=predictor:{file}", f"--table={table}", "--target=val"]
+    assert correlate.main([*flags, f"--output={tmp_path / 'c'}", "--bootstrap=10"]) == 0
+    (row,) = pd.read_csv(tmp_path / "c" / "correlations.csv").to_dict("records")
+    truth = pd.read_csv(table).set_index("arch")["val"][found.index]
+    assert (row["proxy"], row["n"]) == (f"predictor:{file}", 7)
+    assert row["kendall"] == pytest.approx(stats.kendalltau(found.score, truth).statistic, rel=1e-5)
+
+
+def test_networks_are_ranked_by_predictions_and_latency(table, archs, tmp_path):
+    file = tmp_path / "p.keras"
+    launch(table, tmp_path / "o", f"--model={file}")
+    (tmp_path / "archs.txt").write_text("\n".join(archs[:7]))
+    flags = [
+        "--space=nasbench201",
+        f"--archs={tmp_path / 'archs.txt'}",
+        "--dataset=synthetic",
+        "--width=2",
+        "--depth=1",
+    ]
+    flags += ["--accuracy=proxy", f"--proxies=predictor:{file}", "--target=1e5", "--top_k=3"]
+    assert mnas.main([*flags, f"--output={tmp_path / 'm'}"]) == 0
+    ranking = pd.read_csv(tmp_path / "m" / "report" / "ranking.csv").set_index("arch")
+    expected = pd.read_parquet(tmp_path / "o/predictions.parquet").set_index("arch")["predicted"]
+    assert len(ranking) == 7
+    np.testing.assert_allclose(ranking.accuracy, expected[ranking.index], rtol=1e-5)
+
+
+def test_kept_scores_are_features(table, archs, tmp_path, monkeypatch):
+    with records.Writer(tmp_path / "s") as writer:
+        for place, arch in enumerate(archs[:50]):
+            writer.add([records.Record(space="nasbench201", arch=arch, dataset="digits", proxy="told", score=place)])
+    monkeypatch.setattr(sources, "FOLDER", tmp_path / "atlas")
+    keeping.keep([str(tmp_path / "s")], str(tmp_path / "atlas" / "mine.parquet"), "by hand")
+    frames = [
+        launch(table, tmp_path / name, "--predictors=forest", f"--scores={place}")
+        for name, place in (("folder", tmp_path / "s"), ("kept", "atlas:mine"))
+    ]
+    pd.testing.assert_frame_equal(*(frame.drop(columns="settings") for frame in frames))
+    assert (frames[0][frames[0].predictor == "forest"].tau > 0).all()
 
 
 def test_networks_of_another_space_are_refused(table, tmp_path, capsys):
