@@ -5,6 +5,7 @@
 A process has strategies of one number of devices: their collective operations would take another for the same group.
 """
 
+import contextlib
 import dataclasses
 import sys
 
@@ -32,6 +33,27 @@ def train(strategy, *, synchronized=True, precision="float64", trained=None, rec
     return trainer.weights() | {"epochs": np.array([(epoch.train_loss, epoch.train_accuracy) for epoch in epochs])}
 
 
+def interrupted(path, **more):
+    """What `train` gives, of two trainers: one is interrupted in its second epoch, the other goes on from its state."""
+    graph, checkpoint = cases.small_graph(dropout=0.3), training.Checkpoint(path, "this training")
+    for seed in (0, 1):
+        trainer = cases.started(graph, RECIPE, seed=seed, precision="float64", **more)
+        assert trainer.resume(checkpoint) == (seed == 1)
+        original, left = trainer.step, iter([None] * (3 if seed == 0 else 100))  # two an epoch
+
+        def step(*arguments, original=original, left=left):
+            if next(left, 0) == 0:
+                raise KeyboardInterrupt
+            return original(*arguments)
+
+        trainer.step = step
+        with contextlib.suppress(KeyboardInterrupt):
+            list(trainer.run(data(), seed=3, checkpoint=checkpoint))
+        assert len(trainer.history) == 1 + seed
+    values = [(epoch.train_loss, epoch.train_accuracy) for epoch in trainer.history]
+    return trainer.weights() | {"epochs": np.array(values)}
+
+
 def last_cell():
     return training.last_cells(cases.small_graph(dropout=0.3), 1)
 
@@ -44,6 +66,7 @@ def main(count, path):
     assert strategy.num_replicas_in_sync == count
     found = {f"{count}": train(strategy)}
     if count == 2:
+        found["resumed"] = interrupted(f"{path}.state", strategy=strategy)
         found["frozen"] = train(strategy, trained=last_cell())
         found["apart"] = train(strategy, synchronized=False, recipe=HALF)
         found["bfloat16"] = train(strategy, precision="bfloat16", recipe=HALF)

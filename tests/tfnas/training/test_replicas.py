@@ -36,6 +36,11 @@ def test_devices_that_share_their_statistics_train_as_one(found, count):
     cases.assert_close(found[count], training_worker.train(None))
 
 
+def test_a_training_on_two_devices_goes_on_and_ends_the_same_bit_for_bit(found):
+    for key, value in found["2"].items():
+        np.testing.assert_array_equal(found["resumed"][key], value, err_msg=key)
+
+
 def test_frozen_layers_are_frozen_on_all_devices(found):
     cases.assert_close(found["frozen"], training_worker.train(None, trained=training_worker.last_cell()))
 
