@@ -11,7 +11,7 @@ import spaces
 from launch import correlate
 from launch.jobs import classes
 from tfnas import evidence
-from tfnas.runs import kept, records
+from tfnas.runs import kept, records, sources
 
 SPACE = spaces.get("nasbench201")
 
@@ -71,6 +71,22 @@ def test_where_every_network_has_its_own_score_nothing_changes():
     scores = frame([(arch, "p", float(i)) for i, arch in enumerate(first)])
     found, _ = classes.spread(scores, first, SPACE)
     pd.testing.assert_frame_equal(found[["arch", "proxy", "score"]], scores)
+
+
+@pytest.mark.parametrize("name", ["nasbench201_cifar10", "nasbench201_cifar100"])
+def test_scores_that_come_with_this_clone_stand_for_the_whole_space(name):
+    """The map of all 15,625 strings to those that were scored."""
+    found = sources.read([f"atlas:{name}"])
+    found = found[found["proxy"] == "snip"].drop_duplicates("arch").reset_index(drop=True)
+    every = list(map(str, SPACE.enumerate()))
+    spread, note = classes.spread(found, every, SPACE)
+    assert sorted(spread["arch"]) == sorted(every)
+    assert note.endswith("intervals draw 6466 classes")
+    score = dict(zip(found["arch"], found["score"], strict=True))
+    sources_of = {SPACE.canonical(SPACE.parse(arch)): arch for arch in score}
+    for row in spread.iloc[::500].itertuples():
+        own = row.arch if row.arch in score else sources_of[SPACE.canonical(SPACE.parse(row.arch))]
+        assert row.score == score[own]
 
 
 def test_sizes_are_those_of_each_architecture():
