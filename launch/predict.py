@@ -22,8 +22,10 @@ cross_validation.csv and plots; the same command started again goes on where it
 was stopped. Of another command with the same --output the rows of repeats.csv
 stay, and its other files are replaced or removed.
 
-With --latency, networks of a space with published latencies are drawn within
---window as well, and the soft Pareto front of their predictions is written to
+With --whole_space, every architecture of the space that the table lacks is
+predicted as well, and written to whole_space.csv, the best first. With
+--latency, networks of a space with published latencies are drawn within
+--window, and the soft Pareto front of their predictions is written to
 front.csv.
 """
 
@@ -35,6 +37,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from launch import app
+from launch.flags.architectures import MOST
 from launch.flags.learning import Front, Learning, check_gcn
 from launch.flags.predictors import AUTO, GCN, Predictors
 from launch.jobs import knowledge, prediction, telling
@@ -55,6 +58,7 @@ class Config(Learning, Front):
 
     output: str = app.path_flag(None, "folder for the results", writes="folder")
     model: str = app.path_flag("", "write the gcn of the first repeat here, a file .keras", writes="file")
+    whole_space: bool = app.flag(False, "predict every architecture of the space that the table lacks as well")
 
     def check(self) -> None:
         """Everything that can be known to be wrong before the first predictor.
@@ -68,12 +72,18 @@ class Config(Learning, Front):
             raise InputError(f"--model is a file .keras. Received: {self.model}")
         if self.model and self.scores:
             raise InputError("A predictor that needs scores is not written. Received: both --model and --scores")
-        check_gcn(self, "model", "latency")
+        check_gcn(self, "model", "latency", "whole_space")
+        for flag in ("latency", "whole_space"):
+            if getattr(self, flag) and self.scores:
+                raise InputError(f"What the table lacks has no scores. Received: both --{flag} and --scores")
         known = self.known()
         if self.latency:
-            if self.scores:
-                raise InputError("What is drawn has no scores. Received: both --latency and --scores")
             known.space.latencies(self.latency)
+        if self.whole_space and known.space.size > MOST:
+            raise InputError(
+                f"--whole_space is for spaces of up to {MOST} architectures. Received: {known.space.name}, which has "
+                f"{known.space.size}"
+            )
         for n_train in self.n_train:
             prediction.draw(known, n_train, 0, self.seed)
             if self.threshold and GCN in self.names():
@@ -116,6 +126,7 @@ def run(config: Config) -> None:
             "widths.csv": config.width == AUTO and GCN in config.names(),
             "front.csv": bool(config.latency),
             "front.png": bool(config.latency),
+            "whole_space.csv": config.whole_space,
         }
     )
     print(
@@ -129,12 +140,12 @@ def run(config: Config) -> None:
         telling.cross_validation(searches.cross_validate(), config.output)
     found = searches.repeats()
     telling.results(searches, found)
-    if config.model or config.latency:
+    if config.model or config.latency or config.whole_space:
         _use_first(config, searches)
 
 
 def _use_first(config: Config, searches: Searches) -> None:
-    """Writes the gcn of the first repeat, or the front that it predicts."""
+    """Writes the gcn of the first repeat, what it predicts of the whole space, the front that it predicts."""
     from etils import epath
 
     from tfnas.evidence import plots as saving
@@ -146,6 +157,13 @@ def _use_first(config: Config, searches: Searches) -> None:
     if config.model:
         model.save(first, config.model)
         print(f"written: {config.model}; python -m launch.score --proxies=predictor:{config.model} scores by it")
+    if config.whole_space:
+        others = prediction.of_the_others(known, first)
+        searches.files.write("whole_space.csv", others)
+        best = "".join(f"\n  {row.predicted:.2f}  {row.arch}" for row in others.head(3).itertuples())
+        print(
+            f"{len(others)} networks that the table lacks, written to {config.output}/whole_space.csv; the best:{best}"
+        )
     if config.latency:
         front = prediction.front_within(
             known,

@@ -227,6 +227,24 @@ def cross_validation(
     return pd.DataFrame(found)
 
 
+def of_the_others(known: Known, predictor: Predictor) -> pd.DataFrame:
+    """Predictions of every architecture of the space whose string the table has not.
+
+    Args:
+        known: what the table knows.
+        predictor: one.
+
+    Returns:
+        Columns arch, predicted (percent; below 0 what a first stage turns down), the best first, of equals in the order
+        of the space.
+    """
+    import pandas as pd
+
+    predicted = predictor.predict_graphs(known.space.features_of_all())[:, 0]
+    frame = pd.DataFrame({"arch": list(map(str, known.space.enumerate())), "predicted": 100 * predicted})
+    return frame[~frame["arch"].isin(known.archs)].sort_values("predicted", ascending=False, kind="stable")
+
+
 def front_within(
     known: Known, predictor: Predictor, times: Any, *, count: int, window: tuple[float, float], behind: int, seed: int
 ) -> pd.DataFrame:

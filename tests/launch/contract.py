@@ -229,6 +229,8 @@ BAD_INPUT = {
         "--output=OUT --table=nasbench201_digits --learning_rate=-1": "learning_rate must be above 0, weight_decay",
         "--output=OUT --table=nasbench201_digits --model=OUT/a.h5": "a.h5",
         "--output=OUT --table=nasbench201_digits --model=OUT/a.keras --predictors=gp": "need the gcn",
+        "--output=OUT --table=nasbench201_digits --whole_space --predictors=gp": "need the gcn",
+        "--output=OUT --table=nasbench201_digits --whole_space --scores=a": "Received: both --whole_space and --scores",
         "--output=OUT --table=nasbench201_digits --proxies=synflow": "--proxies needs --scores",
         "--output=OUT --table=nasbench201_digits --scores=OUT/none": "No such scores",
         "--output=OUT --table=nasbench201_digits --latency=OUT/none.csv": "No latencies by layer are published",

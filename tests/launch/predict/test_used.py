@@ -10,8 +10,9 @@ from scipy import stats
 import spaces
 from launch import correlate, mnas, score
 from launch.jobs import keeping, knowledge, prediction
-from tests.launch.predict.cases import accuracies, launch
+from tests.launch.predict.cases import SPACE, accuracies, launch
 from tests.spaces.mobile.proxylessnas.test_latency import _made
+from tfnas.predictor import model
 from tfnas.runs import records, sources
 
 
@@ -51,6 +52,22 @@ def test_networks_are_ranked_by_predictions_and_latency(table, archs, tmp_path):
     expected = pd.read_parquet(tmp_path / "o/predictions.parquet").set_index("arch")["predicted"]
     assert len(ranking) == 7
     np.testing.assert_allclose(ranking.accuracy, expected[ranking.index], rtol=1e-5)
+
+
+def test_what_the_table_lacks_is_predicted_too(table, archs, tmp_path, capsys):
+    file, many = tmp_path / "p.keras", tmp_path / "many.csv"
+    launch(table, tmp_path / "o", f"--model={file}", "--whole_space", "--threshold=68")
+    assert "15565 networks that the table lacks" in capsys.readouterr().out
+    found = pd.read_csv(tmp_path / "o/whole_space.csv")
+    assert set(found.arch) == {str(arch) for arch in SPACE.enumerate()} - set(archs)
+    assert found.predicted.is_monotonic_decreasing
+    some = found.iloc[::1000]
+    told = 100 * model.load(file).predict_graphs(SPACE.features(some.arch.tolist())).mean(1)
+    np.testing.assert_allclose(told, some.predicted, rtol=1e-5, atol=1e-5)
+    drawn = [str(arch) for arch in spaces.get("proxylessnas").sample_distinct(np.random.default_rng(0), 30)]
+    pd.DataFrame({"arch": drawn, "val": accuracies(drawn)}).to_csv(many, index=False)
+    launch(many, tmp_path / "m", "--whole_space", code=2)
+    assert "up to 1000000 architectures. Received: proxylessnas" in capsys.readouterr().err
 
 
 def test_kept_scores_are_features(table, archs, tmp_path, monkeypatch):
