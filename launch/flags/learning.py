@@ -29,8 +29,8 @@ class Learning(Predictors):
     repeats: int = app.flag(10, "draws of the networks to learn from")
     splits: int = app.flag(10, "random splits of the cross-validation, a third held out (0: none)")
     seed: int = app.flag(0, "of draws, splits and weights")
-    scores: str = app.path_flag(
-        "", "training-free scores as further features: a folder of records, a file, or atlas:NAME"
+    scores: tuple[str, ...] = app.path_flag(
+        (), "training-free scores as further features: folders of records, files, atlas:NAME, comma separated"
     )
     proxies: tuple[str, ...] = app.flag((), "of --scores take these only")
     where: tuple[str, ...] = app.flag((), "of --scores take those with these settings only: column=value,...")

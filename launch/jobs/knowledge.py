@@ -95,7 +95,9 @@ def read_table(path: epath.PathLike, target: str, test_target: str, space_name: 
     return Known(space, archs, graphs, *(series[order] for series in values), target)
 
 
-def with_scores(known: Known, path: str, names: Sequence[str], where: Mapping[str, str] | None = None) -> Known:
+def with_scores(
+    known: Known, places: str | Sequence[str], names: Sequence[str], where: Mapping[str, str] | None = None
+) -> Known:
     """With training-free scores as features; architectures without all of them are left out.
 
     A score counts by its rank among these architectures, from 0 to 1, equal ones the mean of theirs: scores span many
@@ -104,7 +106,7 @@ def with_scores(known: Known, path: str, names: Sequence[str], where: Mapping[st
 
     Args:
         known: of a table.
-        path: folder of records, kept scores (atlas:NAME), or a file of scores.
+        places: one or several of those of `evidence.load_scores`: folders of records, atlas:NAME, files.
         names: of the proxies; all by default.
         where: values of settings that scores must have.
 
@@ -113,7 +115,7 @@ def with_scores(known: Known, path: str, names: Sequence[str], where: Mapping[st
     """
     from tfnas import evidence
 
-    averaged = evidence.average(evidence.load_scores(path, proxies=names, where=where))
+    averaged = evidence.average(evidence.load_scores(places, proxies=names, where=where))
     wide = averaged.pivot(index="arch", columns="proxy", values="score").reindex(known.archs)
     values = wide.to_numpy(np.float64)
     rows = np.flatnonzero(~np.isnan(values).any(axis=1))

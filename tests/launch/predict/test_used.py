@@ -82,6 +82,14 @@ def test_kept_scores_are_features(table, archs, tmp_path, monkeypatch):
     ]
     pd.testing.assert_frame_equal(*(frame.drop(columns="settings") for frame in frames))
     assert (frames[0][frames[0].predictor == "forest"].tau > 0).all()
+    pd.DataFrame({"arch": archs[5:], "more": range(55)}).to_csv(tmp_path / "more.csv", index=False)
+    both = knowledge.with_scores(
+        knowledge.read_table(table, "val", "", ""), ("atlas:mine", str(tmp_path / "more.csv")), ()
+    )
+    assert sorted(both.archs) == sorted(archs[5:50])
+    assert both.graphs.extras.shape == (45, 2)
+    launch(table, tmp_path / "two", "--predictors=forest", f"--scores=atlas:mine,{tmp_path / 'more.csv'}")
+    assert len(pd.read_parquet(tmp_path / "two/predictions.parquet")) == 45
 
 
 def test_networks_of_another_space_are_refused(table, tmp_path, capsys):
