@@ -27,11 +27,11 @@ def load(path: epath.PathLike, *, arch_column: str = "arch", columns: Sequence[s
         columns: value columns that must be there; none asks for all.
 
     Returns:
-        A frame with column `arch` and the values, in the order of the file. Rows may repeat an architecture. Its
-        `attrs["source"]` is one line about what was read, see `describe`.
+        A frame with column `arch`, which is text, and the values, in the order of the file. Rows may repeat an
+        architecture. Its `attrs["source"]` is one line about what was read, see `describe`.
 
     Raises:
-        InputError: as `read`, or a column is missing.
+        InputError: as `read`, a column is missing, or a row has no architecture.
     """
     frame, _ = read_any(path)
     if (guess := _guess(frame.columns, arch_column)) != arch_column:
@@ -40,9 +40,15 @@ def load(path: epath.PathLike, *, arch_column: str = "arch", columns: Sequence[s
     require(frame.columns, (arch_column, *columns), path)
     if columns:
         frame = frame[[arch_column, *(column for column in dict.fromkeys(columns) if column != arch_column)]]
+    gaps = frame[arch_column].isna()
+    if gaps.any():
+        raise errors.InputError(
+            f"{gaps.sum()} of {len(frame)} rows of {path} have no architecture in column {arch_column}. "
+            f"Received: an empty cell in row {gaps.argmax()} (from 0). Allowed: one in each row"
+        )
     if arch_column != "arch":
         frame = frame.drop(columns="arch", errors="ignore").rename(columns={arch_column: "arch"})
-    return frame
+    return frame.assign(arch=frame["arch"].astype("str"))
 
 
 def describe(path: epath.PathLike, *, arch_column: str = "arch") -> str:
@@ -121,7 +127,6 @@ def as_table(
     """
     names = dict(columns) if isinstance(columns, Mapping) else {column: column for column in columns}
     frame = load(path, arch_column=arch_column)
-    frame = frame.assign(arch=frame["arch"].astype("str"))
     names = names or {column: column for column in frame.select_dtypes(["number", "bool"])}
     table = take(Table(frame, {}, provenance, recorded_space(path)), names, path)
     signed = {new: "percent" for old, new in names.items() if old in frame.attrs["percents"]}
