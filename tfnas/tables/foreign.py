@@ -128,9 +128,27 @@ def as_table(
     names = dict(columns) if isinstance(columns, Mapping) else {column: column for column in columns}
     frame = load(path, arch_column=arch_column)
     names = names or {column: column for column in frame.select_dtypes(["number", "bool"])}
-    table = take(Table(frame, {}, provenance, recorded_space(path)), names, path)
-    signed = {new: "percent" for old, new in names.items() if old in frame.attrs["percents"]}
-    for column in signed.keys() & (units or {}):
-        if units[column] != "percent":
+    table = take(Table(frame, signed(frame), provenance, recorded_space(path)), names, path)
+    return with_units(table, units or {}, path)
+
+
+def signed(frame: pd.DataFrame) -> dict[str, str]:
+    """The unit of each column of a file, as `read_any` gives it, that had percent signs."""
+    return dict.fromkeys(frame.attrs["percents"], "percent")
+
+
+def with_units(table: Table, units: Mapping[str, str], path: epath.PathLike) -> Table:
+    """A table with units that somebody tells of its columns.
+
+    Args:
+        table: what was read, with the units of `signed`.
+        units: unit by name in the table.
+        path: where it was read, for the message.
+
+    Raises:
+        InputError: another unit than percent for a column with percent signs.
+    """
+    for column in table.units.keys() & units:
+        if units[column] != table.units[column]:
             raise errors.InputError(f"{column} has percent signs in {path}. Received: the unit {units[column]!r}")
-    return dataclasses.replace(table, units=signed | dict(units or {}))
+    return dataclasses.replace(table, units={**table.units, **units})
