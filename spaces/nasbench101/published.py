@@ -177,8 +177,7 @@ def _import_graphs(path: epath.PathLike, options: Options) -> tables.Table:
     tables.require(frame.columns, GRAPH_COLUMNS, path)
     units = tables.signed(frame)
     frame = frame.assign(arch=archs(frame))
-    numbers = frame.drop(columns=list(GRAPH_COLUMNS)).select_dtypes(["number", "bool"])
-    columns = options.columns or {name: name for name in numbers}
+    columns = options.columns or tables.numbers(frame.drop(columns=list(GRAPH_COLUMNS)), path)
     table = tables.take(tables.Table(frame, units, options.provenance, _SPACE.name), columns, path)
     return tables.with_units(table, options.units, path)
 

@@ -123,13 +123,33 @@ def as_table(
         provenance: where the numbers come from, in words.
 
     Raises:
-        InputError: as `load`, a column is not there, or another unit than percent for one with percent signs.
+        InputError: as `load` and `numbers`, a column is not there, or another unit than percent for one with percent
+            signs.
     """
     names = dict(columns) if isinstance(columns, Mapping) else {column: column for column in columns}
     frame = load(path, arch_column=arch_column)
-    names = names or {column: column for column in frame.select_dtypes(["number", "bool"])}
+    names = names or numbers(frame, path)
     table = take(Table(frame, signed(frame), provenance, recorded_space(path)), names, path)
     return with_units(table, units or {}, path)
+
+
+def numbers(frame: pd.DataFrame, path: epath.PathLike) -> dict[str, str]:
+    """The columns of numbers, each under its own name, as `take` takes them.
+
+    Args:
+        frame: what was read, with a column `arch`.
+        path: where it was read, for the message.
+
+    Raises:
+        InputError: there is none, but there are others: a single cell with text makes a column one of text.
+    """
+    found = {column: column for column in frame.select_dtypes(["number", "bool"])}
+    if not found and (others := [column for column in frame if column != "arch"]):
+        raise errors.InputError(
+            f"No column of numbers in {path}. Received: {', '.join(map(str, others))}. Allowed: numbers or empty cells "
+            "alone in a column, or the names of columns of text to take"
+        )
+    return found
 
 
 def signed(frame: pd.DataFrame) -> dict[str, str]:
