@@ -41,6 +41,12 @@ from tfnas.errors import InputError
 
 # Doubles have no more.
 MOST_DIGITS = 17
+# The flags that go with each of the three jobs, beside the one that asks for it.
+_TAKES = {
+    "dataset": {"data_dir", "manual_dir"},
+    "table": {"out", "format", "space", "arch_column", "columns", "units", "provenance", "sha256"},
+    "scores": {"out", "unpack", "digits", "provenance"},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,18 +105,26 @@ class Config:
         Raises:
             InputError: for any of it.
         """
-        if [bool(self.dataset), bool(self.table), bool(self.scores)].count(True) != 1:
+        jobs = [name for name in _TAKES if getattr(self, name)]
+        if len(jobs) != 1:
             raise InputError("Give either --dataset=NAME or --table=FILE or --scores=FOLDER")
         check_least(self, digits=0)
         check_most(self, digits=MOST_DIGITS)
+        if self.unpack and (self.out or not self.scores):
+            raise InputError("--unpack=FOLDER takes --scores and no --out")
+        for field in dataclasses.fields(self):
+            given = getattr(self, field.name) != field.default
+            if given and field.name not in _TAKES[jobs[0]] | {jobs[0]}:
+                allowed = ", ".join(f"--{name}" for name in sorted(_TAKES[jobs[0]]))
+                raise InputError(
+                    f"A flag that does not go with --{jobs[0]}. Received: --{field.name}. Allowed: {allowed}"
+                )
         if self.dataset:
             from tfnas import data
 
             data.info(self.dataset)
             return
         if self.unpack:
-            if self.out or not self.scores:
-                raise InputError("--unpack=FOLDER takes --scores and no --out")
             return
         if not self.out.endswith(".parquet"):
             given = "--table" if self.table else "--scores"

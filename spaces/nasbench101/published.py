@@ -202,11 +202,11 @@ def _import_records(path: epath.PathLike, options: Options) -> tables.Table:
 def _import_graphs(path: epath.PathLike, options: Options) -> tables.Table:
     frame, _ = tables.read_any(path)
     tables.require(frame.columns, GRAPH_COLUMNS, path)
+    units = tables.signed(frame)
     frame = frame.assign(arch=archs(frame))
-    numbers = frame.drop(columns=list(GRAPH_COLUMNS)).select_dtypes(["number", "bool"])
-    columns = options.columns or {name: name for name in numbers}
-    table = tables.take(tables.Table(frame, {}, options.provenance, _SPACE.name), columns, path)
-    return dataclasses.replace(table, units=options.units)
+    columns = options.columns or tables.numbers(frame.drop(columns=list(GRAPH_COLUMNS)), path)
+    table = tables.take(tables.Table(frame, units, options.provenance, _SPACE.name), columns, path)
+    return tables.with_units(table, options.units, path)
 
 
 def _import_hashes(path: epath.PathLike, options: Options) -> tables.Table:

@@ -239,9 +239,9 @@ def _cell(adjacency: str, operations: str) -> Cell:
     side = math.isqrt(len(adjacency))
     if side * side != len(adjacency):
         raise FormError(f"an adjacency matrix of {len(adjacency)} digits, which is no square")
-    matrix = np.frombuffer(adjacency.encode(), np.uint8).astype(int) - ord("0")
+    matrix = np.frombuffer(adjacency.encode("ascii", "replace"), np.uint8).astype(int) - ord("0")
     try:
-        cell = cells.from_matrix(matrix[: side * side].reshape(side, side), operations.split(","))
+        cell = cells.from_matrix(matrix.reshape(side, side), operations.split(","))
     except InputError as error:
         raise FormError(str(error)) from error
     if len(cell.pruned.ops) != side:

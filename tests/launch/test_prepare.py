@@ -57,6 +57,25 @@ def test_synthetic_data_need_nothing(capsys):
     assert "nothing to prepare" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("job", "other"),
+    [
+        ("dataset=synthetic", "out=DIR/t.parquet"),
+        ("table=DIR/t.csv", "digits=7"),
+        ("table=DIR/t.csv", "data_dir=DIR"),
+        ("scores=DIR", "columns=acc"),
+        ("scores=DIR", "arch_column=net"),
+    ],
+)
+def test_flags_of_another_job_are_told(tmp_path, capsys, job, other):
+    given = [f"--{flag}".replace("DIR", str(tmp_path)) for flag in (job, other)]
+    needed = [] if job.startswith("dataset") else [f"--out={tmp_path / 'o.parquet'}", "--provenance=x"]
+    assert prepare.main([*given, *needed]) == 2
+    names = [flag.partition("=")[0] for flag in (job, other)]
+    assert "does not go with --{}. Received: --{}. ".format(*names) in told(capsys)
+    assert not list(tmp_path.iterdir())
+
+
 def test_no_network_is_one_line(tmp_path, capsys, monkeypatch):
     import requests
 

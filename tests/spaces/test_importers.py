@@ -196,6 +196,16 @@ class TestEveryImporter:
             importers.find(path, Options(**options, space="nasbench"), name)
 
 
+@pytest.mark.parametrize("cells", [{"arch": "output~0"}, {"num_vertices": 2, "adj_bits": 1, "op_labels": ""}])
+def test_a_file_without_a_column_of_numbers_is_told(tmp_path, cells):
+    path = tmp_path / "a.csv"
+    pd.DataFrame([cells]).assign(top1="91,5 to 92").to_csv(path, index=False)
+    with pytest.raises(InputError, match=r"No column of numbers in .*a\.csv"):
+        importers.read(path, Options(provenance="x"))
+    table = importers.read(path, Options(provenance="x", columns={"top1": "note"}))
+    assert table.frame.to_dict("list") == {"arch": ["output~0"], "note": ["91,5 to 92"]}
+
+
 class TestGraphs:
     def test_a_column_of_strings_goes_before_numbers(self, tmp_path):
         path, archs, options = _graphs(tmp_path)

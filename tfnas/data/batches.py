@@ -131,14 +131,17 @@ def balanced_prefixes(
     source = _of(name, labels)
     _check_positive(size)
     ranks, classes = np.divmod(np.arange(size), source.classes)
+    seed = seeds.derive_seed(seed, source.drawn_as, split)
     if not source.builder:
-        whole = (ranks[-1] + 1) * source.classes
-        images, found = batch(name, split, whole, seed, balanced=True, labels=labels)
+        _check_size(source, split, size, synthetic.split_size(source, split))
+        # Whole rounds, in which every class is as often; noise does not end where its split does.
+        whole = int(ranks[-1] + 1) * source.classes
+        images, found = synthetic.examples(source, whole, seed, balanced=True)
         firsts = [np.flatnonzero(found == label) for label in range(source.classes)]
         order = np.array([firsts[label][rank] for rank, label in zip(ranks, classes, strict=True)])
         return images[order], found[order]
     builder = builders.open_builder(source, data_dir)
-    order = _order(source, split, builder, size, seeds.derive_seed(seed, source.drawn_as, split), labels)
+    order = _order(source, split, builder, size, seed, labels)
     firsts = _firsts(source, split, builder, order, np.bincount(classes, minlength=source.classes), labels)
     indices = order[[firsts[label][rank] for rank, label in zip(ranks, classes, strict=True)]]
     if lazy.are_many(source, size):

@@ -23,6 +23,9 @@ class GraphBuilder:
         self._nodes: dict[str, Node] = {}
         self._add("input", "input", (), {}, tuple(input_shape))
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._nodes
+
     def shape(self, name: str) -> Shape:
         return self._nodes[name].shape
 

@@ -1,11 +1,13 @@
 """Any Keras classifier made of common layers as a layer graph, so that user models can be scored too.
 
-Layers keep their names: the layer "conv1" becomes the node "conv1".
+Layers keep their names: the layer "conv1" becomes the node "conv1". Where a node has that name already, a number is put
+behind it.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -75,7 +77,7 @@ class _Reader:
 
     builder: GraphBuilder
     weights: dict[str, np.ndarray]
-    names: set[str] = dataclasses.field(default_factory=lambda: {"input"})
+    weighted: set[int] = dataclasses.field(default_factory=set)  # the layers with weights that there have been, by id
 
     def read(self, model: keras.Model, source: str, prefix: str) -> str:
         """Adds all layers between the input and the output of a model; depth first, so any depth and wiring works."""
@@ -108,23 +110,22 @@ class _Reader:
             raise _refusal(layer, f"has data_format={layer.data_format!r}", "'channels_last'")
         if type(layer) in _PASS_THROUGH and isinstance(inputs[0], _Probabilities):
             return inputs[0]
-        name = self.unique(layer, prefix)
+        if id(layer) in self.weighted:
+            raise _refusal(layer, "is used twice", "each layer with weights once")
+        self.weighted |= {id(layer)} if layer.weights else set()
+        name = self.free(f"{prefix}{layer.name}")
         out = _READERS[type(layer)](self, layer, name, inputs, shape)
         for param in ("kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance"):
             if getattr(layer, param, None) is not None:
                 self.weights[f"{name}.{param}"] = getattr(layer, param).numpy()
         if isinstance(layer, layers.Activation) or getattr(layer, "activation", None) is None:
             return out
-        return self.activation(f"{name}_activation", out, layer)
+        return self.activation(self.free(f"{name}_activation"), out, layer)
 
-    def unique(self, layer: Any, prefix: str) -> str:
-        name, count = f"{prefix}{layer.name}", 1
-        if name in self.names and layer.weights:
-            raise _refusal(layer, "is used twice", "each layer with weights once")
-        while name in self.names:
-            name, count = f"{prefix}{layer.name}_{count}", count + 1
-        self.names.add(name)
-        return name
+    def free(self, name: str) -> str:
+        """The name, or the first with a number behind it that no node has."""
+        numbered = (f"{name}_{count}" for count in itertools.count(1))
+        return name if name not in self.builder else next(other for other in numbered if other not in self.builder)
 
     def activation(self, name: str, x: str, layer: Any) -> str:
         function = layer.activation
@@ -146,7 +147,7 @@ class _Reader:
         return self.builder.depthwise_conv(name, *inputs, multiplier=layer.depth_multiplier, **options)
 
     def separable_conv(self, layer: Any, name: str, inputs: list[str], _: Any) -> str:
-        first = f"{name}_depthwise"
+        first = self.free(f"{name}_depthwise")
         options = {**_read_window(layer), "use_bias": False}
         x = self.builder.depthwise_conv(first, *inputs, multiplier=layer.depth_multiplier, **options)
         self.weights[f"{first}.kernel"] = layer.depthwise_kernel.numpy()
@@ -207,7 +208,7 @@ class _Reader:
     def global_avg_pool(self, layer: Any, name: str, inputs: list[str], shape: tuple[int, ...]) -> str:
         if not layer.keepdims:
             return self.builder.global_avg_pool(name, *inputs)
-        return self.builder.reshape(name, self.builder.global_avg_pool(f"{name}_vector", *inputs), shape)
+        return self.builder.reshape(name, self.builder.global_avg_pool(self.free(f"{name}_vector"), *inputs), shape)
 
     def pad(self, layer: Any, name: str, inputs: list[str], _: Any) -> str:
         (top, bottom), (left, right) = layer.padding

@@ -3,7 +3,7 @@
 Local paths and gs:// addresses both work. Nothing here imports TensorFlow; pandas is imported when a table is read.
 """
 
-from tfnas.tables.foreign import as_table, describe, load, require, take
+from tfnas.tables.foreign import as_table, describe, load, numbers, require, signed, take, with_units
 from tfnas.tables.paths import SUFFIXES, embedded, embedded_names, is_same_file, is_table, resolve
 from tfnas.tables.table import SCHEMA_VERSION, Table, checksum, columns, read, read_any, recorded_space, write
 from tfnas.tables.units import did_you_mean
@@ -22,11 +22,14 @@ __all__ = [
     "is_same_file",
     "is_table",
     "load",
+    "numbers",
     "read",
     "read_any",
     "recorded_space",
     "require",
     "resolve",
+    "signed",
     "take",
+    "with_units",
     "write",
 ]

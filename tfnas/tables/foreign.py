@@ -27,11 +27,11 @@ def load(path: epath.PathLike, *, arch_column: str = "arch", columns: Sequence[s
         columns: value columns that must be there; none asks for all.
 
     Returns:
-        A frame with column `arch` and the values, in the order of the file. Rows may repeat an architecture. Its
-        `attrs["source"]` is one line about what was read, see `describe`.
+        A frame with column `arch`, which is text, and the values, in the order of the file. Rows may repeat an
+        architecture. Its `attrs["source"]` is one line about what was read, see `describe`.
 
     Raises:
-        InputError: as `read`, or a column is missing.
+        InputError: as `read`, a column is missing, or a row has no architecture.
     """
     frame, _ = read_any(path)
     if (guess := _guess(frame.columns, arch_column)) != arch_column:
@@ -40,9 +40,15 @@ def load(path: epath.PathLike, *, arch_column: str = "arch", columns: Sequence[s
     require(frame.columns, (arch_column, *columns), path)
     if columns:
         frame = frame[[arch_column, *(column for column in dict.fromkeys(columns) if column != arch_column)]]
+    gaps = frame[arch_column].isna()
+    if gaps.any():
+        raise errors.InputError(
+            f"{gaps.sum()} of {len(frame)} rows of {path} have no architecture in column {arch_column}. "
+            f"Received: an empty cell in row {gaps.argmax()} (from 0). Allowed: one in each row"
+        )
     if arch_column != "arch":
         frame = frame.drop(columns="arch", errors="ignore").rename(columns={arch_column: "arch"})
-    return frame
+    return frame.assign(arch=frame["arch"].astype("str"))
 
 
 def describe(path: epath.PathLike, *, arch_column: str = "arch") -> str:
@@ -117,15 +123,52 @@ def as_table(
         provenance: where the numbers come from, in words.
 
     Raises:
-        InputError: as `load`, a column is not there, or another unit than percent for one with percent signs.
+        InputError: as `load` and `numbers`, a column is not there, or another unit than percent for one with percent
+            signs.
     """
     names = dict(columns) if isinstance(columns, Mapping) else {column: column for column in columns}
     frame = load(path, arch_column=arch_column)
-    frame = frame.assign(arch=frame["arch"].astype("str"))
-    names = names or {column: column for column in frame.select_dtypes(["number", "bool"])}
-    table = take(Table(frame, {}, provenance, recorded_space(path)), names, path)
-    signed = {new: "percent" for old, new in names.items() if old in frame.attrs["percents"]}
-    for column in signed.keys() & (units or {}):
-        if units[column] != "percent":
+    names = names or numbers(frame, path)
+    table = take(Table(frame, signed(frame), provenance, recorded_space(path)), names, path)
+    return with_units(table, units or {}, path)
+
+
+def numbers(frame: pd.DataFrame, path: epath.PathLike) -> dict[str, str]:
+    """The columns of numbers, each under its own name, as `take` takes them.
+
+    Args:
+        frame: what was read, with a column `arch`.
+        path: where it was read, for the message.
+
+    Raises:
+        InputError: there is none, but there are others: a single cell with text makes a column one of text.
+    """
+    found = {column: column for column in frame.select_dtypes(["number", "bool"])}
+    if not found and (others := [column for column in frame if column != "arch"]):
+        raise errors.InputError(
+            f"No column of numbers in {path}. Received: {', '.join(map(str, others))}. Allowed: numbers or empty cells "
+            "alone in a column, or the names of columns of text to take"
+        )
+    return found
+
+
+def signed(frame: pd.DataFrame) -> dict[str, str]:
+    """The unit of each column of a file, as `read_any` gives it, that had percent signs."""
+    return dict.fromkeys(frame.attrs["percents"], "percent")
+
+
+def with_units(table: Table, units: Mapping[str, str], path: epath.PathLike) -> Table:
+    """A table with units that somebody tells of its columns.
+
+    Args:
+        table: what was read, with the units of `signed`.
+        units: unit by name in the table.
+        path: where it was read, for the message.
+
+    Raises:
+        InputError: another unit than percent for a column with percent signs.
+    """
+    for column in table.units.keys() & units:
+        if units[column] != table.units[column]:
             raise errors.InputError(f"{column} has percent signs in {path}. Received: the unit {units[column]!r}")
-    return dataclasses.replace(table, units=signed | dict(units or {}))
+    return dataclasses.replace(table, units={**table.units, **units})

@@ -64,7 +64,8 @@ def read(data: bytes) -> tuple[pd.DataFrame, Dialect]:
     """The content of a file.
 
     Raises:
-        InputError: a column has percent signs in some cells, or there are decimal commas and points.
+        InputError: a column has percent signs in some cells, there are decimal commas and points, or rows have more
+            cells than the header has names.
         ValueError: as `columns`.
     """
     import pandas as pd
@@ -73,6 +74,7 @@ def read(data: bytes) -> tuple[pd.DataFrame, Dialect]:
     text = decode(data)
     delimiter = _delimiter(text)
     frame = pd.read_csv(io.StringIO(text), sep=delimiter, low_memory=False)
+    _refuse_surplus(frame, delimiter)
     commas, percents = [], []
     for column in frame:
         if not types.is_string_dtype(frame[column]):
@@ -121,6 +123,22 @@ def _delimiter(text: str) -> str:
         return max(DELIMITERS, key=width)
     except csv.Error as error:
         raise ValueError(str(error)) from error
+
+
+def _refuse_surplus(frame: pd.DataFrame, delimiter: str) -> None:
+    """Where rows have more cells than the header, pandas takes the first ones for an index and moves all names.
+
+    That is right where the names of the rows have no name, as R writes files, and wrong behind a delimiter too many.
+    """
+    import pandas as pd
+
+    levels, width = frame.index.nlevels, frame.shape[1]
+    if isinstance(frame.index, pd.RangeIndex) or not (levels > 1 or frame.iloc[:, -1].isna().all()):
+        return
+    raise InputError(
+        f"Rows have more cells than the header has names. Received: {levels + width} cells, parted by "
+        f"{DELIMITERS[delimiter]}, under {width} names. Allowed: a name for each column, no delimiter at a row's end"
+    )
 
 
 def _refuse_points(text: str, delimiter: str, frame: pd.DataFrame, commas: list[str]) -> None:

@@ -67,6 +67,16 @@ def test_a_table_of_architectures(tmp_path, suffix, column, form):
     assert tables.is_table(path)
 
 
+@pytest.mark.parametrize(
+    ("archs", "expected"), [([7, 8], "line 1: .*'7'"), ([None, ARCHS[0]], "1 of 2 rows of .* no architecture")]
+)
+def test_a_table_without_architectures(tmp_path, archs, expected):
+    path = tmp_path / "table.csv"
+    pd.DataFrame({"arch": archs, "accuracy": [1.5, 2.25]}).to_csv(path, index=False)
+    with pytest.raises(InputError, match=expected):
+        choose(archs=str(path))
+
+
 def test_an_embedded_table():
     assert choose(archs="nasbench201_digits") == tables.load("nasbench201_digits").arch.tolist()
     assert tables.is_table("nasbench201_digits")

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from spaces import importers
 from spaces.nasbench101 import published
 from spaces.nasbench101.cells import to_bits
 from tests import conftest
@@ -157,6 +158,17 @@ def test_digits_that_a_reader_of_csv_took_for_numbers(tmp_path):
     gaps = pd.read_csv(tmp_path / "b.csv")
     assert gaps["op_labels"].dtype.kind == "f"
     assert published.archs(gaps) == [*wanted, "output~0"]
+
+
+def test_percent_signs_are_the_unit(tmp_path):
+    path = tmp_path / "a.csv"
+    graph_frame([SPACE.parse("conv3x3~0|output~1")]).assign(top1="93.5%", loss=0.25).to_csv(path, index=False)
+    table = importers.read(path, importers.Options(provenance="x", columns={"top1": "val", "loss": "loss"}))
+    assert table.frame["val"].tolist() == [93.5]
+    assert table.units == {"val": "percent"}
+    options = importers.Options(provenance="x", columns={"top1": "val"}, units={"val": "fraction"})
+    with pytest.raises(InputError, match=r"val has percent signs in .*the unit 'fraction'"):
+        importers.read(path, options)
 
 
 @pytest.mark.parametrize(

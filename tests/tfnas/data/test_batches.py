@@ -73,6 +73,12 @@ class TestBalancedPrefixes:
             assert np.array_equal(fewer_labels, labels[:size])
         assert len(np.unique(images.reshape(47, -1), axis=0)) == 47
 
+    def test_all_of_a_split_that_the_classes_do_not_divide(self):
+        _, labels = data.balanced_prefixes("synthetic", "test", 1024, 5)
+        assert labels.tolist() == [i % 10 for i in range(1024)]
+        with pytest.raises(InputError, match=r"Received: 1025 examples\. Available: 1024"):
+            data.balanced_prefixes("synthetic", "test", 1025, 5)
+
     def test_prefixes_of_prepared_data_are_nested(self, digits_dir):
         images, labels = data.balanced_prefixes("digits", "train", 60, 5, data_dir=digits_dir)
         fewer, fewer_labels = data.balanced_prefixes("digits", "train", 25, 5, data_dir=digits_dir)

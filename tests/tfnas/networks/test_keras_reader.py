@@ -106,6 +106,23 @@ class TestFromKeras:
         assert arrays["sep_depthwise.kernel"].shape == (3, 3, 3, 1)
         assert arrays["sep.kernel"].shape == (1, 1, 3, 4)
 
+    @pytest.mark.parametrize(
+        "stack",
+        [
+            [layers.Conv2D(4, 3, name="input")],
+            [layers.Conv2D(4, 3, activation="relu", name="x"), layers.Activation("tanh", name="x_activation")],
+            [layers.Activation("tanh", name="x_activation"), layers.Conv2D(4, 3, activation="relu", name="x")],
+            [layers.Conv2D(4, 3, name="x_depthwise"), layers.SeparableConv2D(4, 3, name="x")],
+            [layers.SeparableConv2D(4, 3, name="x"), layers.Conv2D(4, 3, name="x_depthwise")],
+        ],
+    )
+    def test_names_that_are_taken_get_a_number(self, stack):
+        model = _classifier(*stack)
+        graph, arrays = from_keras(model)
+        images = np.random.default_rng(0).standard_normal((2, *graph.input_shape), np.float32)
+        np.testing.assert_allclose(to_keras(graph, arrays)(images), model(images), rtol=1e-5, atol=1e-6)
+        assert sum(node.name.endswith("_1") for node in graph.nodes) == 1
+
     def test_features(self):
         pooled = _classifier(end=[layers.GlobalAveragePooling2D(name="pool"), layers.Dense(3)])
         assert from_keras(pooled)[0].features == "pool"

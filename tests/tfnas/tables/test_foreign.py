@@ -47,6 +47,25 @@ def test_load_foreign_columns(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_row_without_an_architecture_is_told(tmp_path, suffix):
+    path = tmp_path / f"gaps.{suffix}"
+    frame = pd.DataFrame({"key": ["|x|", None, "|y|", None], "top1": [1.0, 2.0, 3.0, 4.0]})
+    frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
+    for read in (tables.load, lambda *args, **more: tables.as_table(*args, **more, provenance="x")):
+        with pytest.raises(InputError, match=r"2 of 4 rows of .* in column key.*row 1 \(from 0\)") as error:
+            read(path, arch_column="key")
+        one_line(error)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_architectures_are_text(tmp_path, suffix):
+    path = tmp_path / f"numbers.{suffix}"
+    frame = pd.DataFrame({"arch": [7, 8], "top1": [1.0, 2.0]})
+    frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
+    assert tables.load(path)["arch"].tolist() == ["7", "8"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_a_foreign_file_as_a_table(tmp_path, suffix):
     source = tmp_path / f"source.{suffix}"
     frame = pd.DataFrame({"key": ["|x|", "|y|"], "top1": [0.5, 0.25], "name": ["n", "m"], "flops": [3, 4]})

@@ -46,6 +46,19 @@ def test_what_can_be_read_in_two_ways_is_refused(tmp_path, text, message):
     assert str(tmp_path) in one_line(error)
 
 
+@pytest.mark.parametrize("text", ["arch,x\na,1,\nb,2,\n", "arch,x\na,1,2,3\nb,1\n", "arch;x\na;1;\n"])
+def test_cells_that_the_header_does_not_name(tmp_path, text):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(InputError, match=r"more cells than the header has names.*under 2 names") as error:
+        tables.load(tmp_path / "t.csv")
+    assert str(tmp_path) in one_line(error)
+
+
+def test_names_of_rows_without_a_name(tmp_path):
+    (tmp_path / "t.csv").write_text('"arch" "x"\n"1" "a" 1\n"2" "b" 2\n'.replace(" ", ","))
+    assert tables.load(tmp_path / "t.csv").to_dict("list") == {"arch": ["a", "b"], "x": [1, 2]}
+
+
 def test_a_close_name_is_proposed(tmp_path):
     with pytest.raises(InputError, match="Did you mean 'accuracy'"):
         tables.take(make(), {"acuracy": "x"}, "here")
