@@ -206,9 +206,20 @@ def _one_string(case: Case) -> str:
 
 
 def _classes(case: Case) -> pd.DataFrame:
+    import pandas as pd
+
     from tfnas.evidence import nested
 
-    return nested.within_classes(case.scores, case.scored.classes)
+    groups = case.scored.classes
+    parts = {"any": nested.within_classes(case.scores, groups)}
+    sizes = case.scores[case.scores["proxy"].isin(case.found.baselines)]
+    if len(sizes):
+        wide = sizes.pivot_table(index="arch", columns="proxy", values="score", aggfunc="first").reindex(groups.index)
+        # Strings of one size differ in no layer that nothing depends on.
+        equal = wide.assign(of=groups).groupby([*wide, "of"], dropna=False).ngroup()
+        if equal.nunique() > groups.nunique() and equal.value_counts().ge(2).sum() >= 2:
+            parts["equal"] = nested.within_classes(case.scores, equal)
+    return pd.concat([frame.assign(sizes=name) for name, frame in parts.items()], ignore_index=True)
 
 
 def _draw_classes(_: Case, frame: pd.DataFrame) -> Figure:

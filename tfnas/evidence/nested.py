@@ -27,6 +27,7 @@ from tfnas.evidence.reading import repeats_of
 
 if TYPE_CHECKING:  # both take their time to import
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Strings of a class whose scores differ by less than this share are equal but for the order of float32 sums.
@@ -129,12 +130,26 @@ def draw(frame: pd.DataFrame) -> Figure:
     """A bar for each score: what of it classes, strings and seeds decide.
 
     Args:
-        frame: of `within_classes`.
+        frame: of `within_classes`; with a column "sizes" that has two values, a panel for each of them.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 0.24 * len(frame) + 1.3), layout="constrained")
-    axes = figure.subplots()
+    parts = [part for _, part in frame.groupby("sizes", sort=False)] if "sizes" in frame else [frame]
+    order = parts[0]["proxy"].tolist()
+    figure = Figure(figsize=(6.4, 0.24 * len(order) + (1.3 if len(parts) == 1 else 1.6)), layout="constrained")
+    panels = figure.subplots(1, len(parts), sharey=True, squeeze=False)[0]
+    for axes, part in zip(panels, parts, strict=True):
+        _bars(axes, part.set_index("proxy").reindex(order))
+        if len(parts) > 1:
+            axes.set_title(f"strings of {part['sizes'].iloc[0]} size", fontsize=9)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8, frameon=False
+    )
+    return figure
+
+
+def _bars(axes: Axes, frame: pd.DataFrame) -> None:
+    """The shares of each score of an index, from the top down."""
     place, left = np.arange(len(frame)), np.zeros(len(frame))
     alone = frame["seed"].isna().all()
     labels = {"class": "class", "string": "string or seed" if alone else "string", "seed": "seed"}
@@ -147,9 +162,7 @@ def draw(frame: pd.DataFrame) -> Figure:
     for y in place[frame["class"].isna()]:
         axes.text(0.01, y, "undefined", va="center", fontsize=7, color=plots.GREY)
     axes.set_xlim(0, 1)
-    axes.set_yticks(place, frame["proxy"], fontsize=8)
+    axes.set_yticks(place, frame.index, fontsize=8)
     axes.set_ylim(len(frame) - 0.4, -0.6)
     axes.set_xlabel("share of the variance of ranks", fontsize=9)
     plots.plain(axes)
-    figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
-    return figure

@@ -162,6 +162,22 @@ def test_isomorphic_networks_that_are_all_scored(case):
     assert rows.loc["of the class", "string"] < rows.loc["of the string", "string"]
 
 
+def test_strings_of_a_class_that_differ_in_size_alone(case):
+    archs = [f"|{a}~0|+|none~0|none~1|+|{b}~0|none~1|none~2|" for a in OPS for b in OPS[1:]]
+    pd.DataFrame({"arch": archs, "accuracy": np.arange(len(archs), dtype=float)}).to_csv(case / "table.csv")
+    with records.Writer(case / "strings") as writer:
+        for i, arch in enumerate(archs):
+            common = {"space": "nasbench201", "arch": arch, "dataset": "digits"}
+            counted = float(arch.startswith("|nor_conv_3x3"))
+            writer.add([records.Record(**common, proxy="params", score=1000 * counted + i % 4)])
+            writer.add([records.Record(**common, proxy="counts dead layers", score=i % 4 + 10 * counted)])
+    assert launch(case, "--cuts=classes", scores="strings") == 0
+    rows = pd.read_csv(case / "out" / "classes.csv").set_index(["proxy", "sizes"]).loc["counts dead layers"]
+    # One string of each class has the dead convolution, and is no class of several among those of one size.
+    assert rows[["classes", "strings", "equal"]].T.to_dict("list") == {"any": [4, 20, 0], "equal": [4, 16, 1]}
+    assert rows["string"].tolist() == [pytest.approx(0.6, abs=0.3), 0]
+
+
 def test_other_scores_of_the_same_networks(case, capsys):
     with records.Writer(case / "zcnas") as writer:
         for i, arch in enumerate(ARCHS):

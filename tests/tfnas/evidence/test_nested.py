@@ -126,3 +126,9 @@ def test_it_is_drawn():
     rows = nested.within_classes(*frame(*drawn(np.random.default_rng(3), classes=10)))
     bars = nested.draw(rows).axes[0].patches
     assert [bar.get_width() for bar in bars] == pytest.approx([rows[part][0] for part in nested.PARTS])
+
+
+def test_strings_of_one_size_have_a_panel_of_their_own():
+    rows = nested.within_classes(*frame(*drawn(np.random.default_rng(3), classes=10)))
+    both = pd.concat([rows.assign(sizes="any"), rows.assign(sizes="equal")])
+    assert [axes.get_title() for axes in nested.draw(both).axes] == ["strings of any size", "strings of equal size"]
