@@ -10,7 +10,7 @@ import proxies
 from launch import app
 from launch.flags.networks import check_least
 from launch.flags.scoring import Scoring
-from launch.flags.training import Steps
+from launch.flags.training import Steps, check_dropout
 from tfnas import training
 from tfnas.errors import InputError
 
@@ -68,6 +68,7 @@ class Trained(Steps, Scoring):
             raise InputError(
                 f"--after_epochs go as far as the recipe. Received: {epochs[-1]}. Allowed: 0 to {short.epochs}"
             )
+        check_dropout(self, short)
         available, stages = self.split_size(self.train_split), (self.stage(1), self.stage(2))
         for recipe in (*(short,) * bool(self.after()), *stages * bool(self.names("stages"))):
             training.check_size(available, recipe)

@@ -12,7 +12,7 @@ from tfnas.training.checkpoints import Checkpoint
 from tfnas.training.epochs import Epoch
 from tfnas.training.fear import Fear, FearScore, fear_score
 from tfnas.training.layout import last_cells
-from tfnas.training.recipes import DECAYED, OPTIMIZERS, RECIPES, Recipe, check_size, named
+from tfnas.training.recipes import DECAYED, OPTIMIZERS, RECIPES, Recipe, check_dropout, check_size, named
 from tfnas.training.schedules import SCHEDULES
 from tfnas.training.stopping import Plateau, Rule, Threshold, TimeLimit
 from tfnas.training.threshold import hog_threshold
@@ -36,6 +36,7 @@ __all__ = [
     "Threshold",
     "TimeLimit",
     "Trainer",
+    "check_dropout",
     "check_size",
     "fear_score",
     "hog_threshold",

@@ -24,7 +24,7 @@ from tfnas.networks.graph import Graph
 from tfnas.training import augment, layout, optimizers, stopping
 from tfnas.training.checkpoints import Checkpoint
 from tfnas.training.epochs import Epoch
-from tfnas.training.recipes import Recipe, check_size
+from tfnas.training.recipes import Recipe, check_dropout, check_size
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -73,7 +73,8 @@ class Trainer:
         synchronized: of a strategy, whether its devices share the statistics of BN.
 
     Raises:
-        InputError: an unknown precision, nothing to train, a batch that the devices cannot share, XLA with a strategy.
+        InputError: an unknown precision, nothing to train, a batch that the devices cannot share, XLA with a strategy,
+            dropout of a network without dropout layers.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Trainer:
         if jit and strategy is not None:
             raise InputError("XLA compiles for one device. Received: jit with a strategy. Allowed: one of both")
         replicas.check_share(recipe.batch_size, strategy)
+        check_dropout(graph, recipe)
         self.graph, self.recipe, self.dtype = graph, recipe, PRECISIONS[precision]
         self.layout = layout.make(graph, trained)
         self.history: list[Epoch] = []
@@ -108,7 +110,8 @@ class Trainer:
         if strategy is not None:
             counted //= 1 if synchronized else strategy.num_replicas_in_sync
             train = replicas.Replicas(graph, keys, strategy, synchronized=synchronized, half=half).train
-        made = step.make(self.layout, recipe, self.dtype, train, self._passes.dropouts(), counted)
+        dropouts = self._passes.dropouts(recipe.dropout)
+        made = step.make(self.layout, recipe, self.dtype, train, dropouts, counted)
         self._step = made if jit or strategy is not None else tf.function(made, autograph=False)
         self._batch = augment.batcher(
             graph.input_shape,
