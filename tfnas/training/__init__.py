@@ -1,8 +1,8 @@
 """Training of networks: recipes as data, and a trainer that can stop, be looked at, and go on.
 
-Rooms: `recipes` and `schedules` say how; `layout` puts parameters into vectors, which `optimizers` change; `augment`
-changes batches; `passes` has loss and gradients by the kernels of the engine, `replicas` on several devices; `stopping`
-ends a training early; `checkpoints` keeps its state; `trainer` drives them; `fear` is made
+Rooms: `recipes` and `schedules` say how; `layout` puts parameters into vectors, which `optimizers` change; `feeding`
+gives batches, which `augment` changes; `passes` has loss and gradients by the kernels of the engine, `replicas` on
+several devices; `stopping` ends a training early; `checkpoints` keeps its state; `trainer` drives them; `fear` is made
 of two trainings, and `threshold` says how far the first has to go.
 
 Nothing here imports TensorFlow before a trainer is made.

@@ -9,6 +9,7 @@ goes on from a checkpoint ends with the same weights, bit for bit, as one that w
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import sys
@@ -21,7 +22,7 @@ import numpy as np
 from tfnas import seeds
 from tfnas.errors import InputError, unknown
 from tfnas.networks.graph import Graph
-from tfnas.training import augment, layout, optimizers, stopping
+from tfnas.training import augment, feeding, layout, optimizers, stopping
 from tfnas.training.checkpoints import Checkpoint
 from tfnas.training.epochs import Epoch
 from tfnas.training.recipes import Recipe, check_dropout, check_size
@@ -217,7 +218,8 @@ class Trainer:
         the state: what JSON can hold of what was found so far.
 
         Args:
-            train: images [N, H, W, C] and labels [N] int32.
+            train: images [N, H, W, C] and labels [N] int32; images that memory does not hold stay in their files, as
+                `tfnas.data.lazy.Images`, and change nothing but the time that steps wait for them.
             test: the same, for the accuracy after each epoch.
             seed: any integer.
             stop: rules that end the training before its last epoch.
@@ -233,12 +235,12 @@ class Trainer:
         for data in (train, test):
             self._check(data)
         steps = size // recipe.batch_size
-        images, labels = tf.convert_to_tensor(train[0], self.dtype), tf.convert_to_tensor(train[1], tf.int32)
+        feed = feeding.make(*train, self.dtype)
         while len(self.history) < recipe.epochs and not (self.history and self.history[-1].stopped):
             if not self._traced:
                 # A step that changes nothing: to trace and compile is no training, and takes what is new of a network.
-                first, draw = tf.range(recipe.batch_size), tf.zeros(2, tf.int32)
-                self._find(*self._batch(images, labels, first, draw), 0.0, draw).loss.numpy()
+                first, draw = next(feed.batches(np.arange(recipe.batch_size)[None])), tf.zeros(2, tf.int32)
+                self._find(*self._batch(*first, draw), 0.0, draw).loss.numpy()
                 self._traced = True
             index = len(self.history)
             before, begun = self._seconds, time.perf_counter()
@@ -246,14 +248,15 @@ class Trainer:
             order = rng.permutation(size)[: steps * recipe.batch_size].reshape(steps, -1)
             draws = rng.integers(2**31 - 1, size=(steps, 2))
             rates, seconds = recipe.rates(index, steps), math.nan
+            passed = self._now.done - index * steps
             try:
-                while (place := self._now.done - index * steps) < steps:
-                    if checkpoint is not None and checkpoint.is_due:
-                        self._seconds = before + time.perf_counter() - begun
-                        self.save(checkpoint)
-                    draw = tf.constant(draws[place], tf.int32)
-                    batch = self._batch(images, labels, tf.constant(order[place], tf.int32), draw)
-                    self.step(*batch, float(rates[place]), draw)
+                with contextlib.closing(feed.batches(order[passed:])) as batches:
+                    for place, batch in enumerate(batches, passed):
+                        if checkpoint is not None and checkpoint.is_due:
+                            self._seconds = before + time.perf_counter() - begun
+                            self.save(checkpoint)
+                        draw = tf.constant(draws[place], tf.int32)
+                        self.step(*self._batch(*batch, draw), float(rates[place]), draw)
                 mean = float(self._now.loss) / steps
                 accuracy = int(self._now.correct) / (steps * recipe.batch_size)
                 seconds = before + time.perf_counter() - begun
