@@ -12,11 +12,12 @@ Examples:
         --output=output/mnas_nngp
 
 Accuracies are trained here (test_accuracy, or val_accuracy with --val_split),
-stand in --table, or are the first of --proxies. The reward of accuracy a and
-latency l is a (T/l)^w for the target T. The top --top_k, the Pareto front and
-how well every score of --proxies ranks by accuracy and by reward are printed
-and written to report/ in the output folder. The same command started again
-goes on where it was stopped.
+stand in --table, or are the first of --proxies. With --after_epochs scores are
+those on the way of a training of their own, as in launch.score. The reward of
+accuracy a and latency l is a (T/l)^w for the target T. The top --top_k, the
+Pareto front and how well every score of --proxies ranks by accuracy and by
+reward are printed and written to report/ in the output folder. The same command
+started again goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ from launch.flags.execution import Execution
 from launch.flags.inference import Sizes
 from launch.flags.latency import LITERT, Latency, Reward
 from launch.flags.networks import Networks
-from launch.flags.scoring import Scoring
+from launch.flags.trained import Extent, Trained, recipe_of
 from launch.flags.training import Training, check_alone
-from launch.jobs import asked, base, evidence, operations, rewards, summary
+from launch.jobs import asked, base, evidence, operations, rewards, summary, thresholds
 from launch.jobs.base import Job, narrow
 from launch.jobs.latency import LatencyJob
 from launch.jobs.training import TrainJob
@@ -50,7 +51,7 @@ SOURCES = ("train", "table", "proxy")
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Reward, Training, Latency, Sizes, Architectures, Execution):
+class Config(Reward, Training, Latency, Extent, Sizes, Architectures, Execution):
     """Which architectures, how good and how fast they are, and what that is worth."""
 
     space: str = app.flag("mnas", "search space")
@@ -61,6 +62,9 @@ class Config(Reward, Training, Latency, Sizes, Architectures, Execution):
     accuracy_column: str = app.flag("", "column of --table with the accuracies; may stay open if only one can be meant")
     proxies: tuple[str, ...] = app.flag((), "scores to compare with accuracy and reward; params and flops always are")
     score_batch_size: int = app.flag(64, "images in the batch of the proxies")
+    score_recipe: tuple[str, ...] = app.flag(
+        (), "recipe of the trainings before scores, not accuracies, and changes of it, e.g. lga,batch_size=256,crop=0"
+    )
     operations_out: str = app.path_flag(
         "", "also measure every operation of the networks alone, as a file for --latency", writes="file"
     )
@@ -89,7 +93,10 @@ class Config(Reward, Training, Latency, Sizes, Architectures, Execution):
             if pathlib.PurePath(self.operations_out).suffix.lower() not in SUFFIXES:
                 raise InputError(f"--operations_out is a {', '.join(SUFFIXES)} file. Received: {self.operations_out!r}")
             dataclasses.replace(latencies, latency=LITERT).check()
-        for job in (self.training(), *self.scoring()):
+        scores = self.scores()
+        scores.check_training()
+        thresholds.check(scores)
+        for job in (self.training(), *self.scoring(scores)):
             if job:
                 job.settings.check()
         known = []
@@ -114,17 +121,22 @@ class Config(Reward, Training, Latency, Sizes, Architectures, Execution):
 
     def training(self) -> Job | None:
         """What measures accuracies, if anything has to."""
-        return TrainJob(narrow(self, Training)) if self.accuracy == "train" else None
+        kept = self.output if self.checkpoint_seconds else "", self.checkpoint_seconds
+        return TrainJob(narrow(self, Training), *kept) if self.accuracy == "train" else None
 
-    def scoring(self) -> list[Job]:
-        """What scores networks."""
-        shared = dataclasses.asdict(narrow(self, Networks))
-        names = (*self.proxies, *proxies.SIZES)
-        return asked.jobs(Scoring(proxies=names, batch_size=self.score_batch_size, **shared), narrow(self, Sizes))
+    def scores(self) -> Trained:
+        """Which scores networks have, and after which training: on the images of --train_split, by --score_recipe."""
+        shared = dataclasses.asdict(narrow(self, Networks)) | dataclasses.asdict(narrow(self, Extent))
+        shared |= recipe_of("score_recipe", self.score_recipe) | {"train_split": self.train_split}
+        return Trained(proxies=(*self.proxies, *proxies.SIZES), batch_size=self.score_batch_size, **shared)
+
+    def scoring(self, scores: Trained) -> list[Job]:
+        """What finds them."""
+        return asked.jobs(scores, narrow(self, Sizes), self.output)
 
     def accuracy_record(self) -> str:
-        """What records call the score that networks are ranked by with --accuracy=proxy; of many sizes the largest."""
-        return asked.record_names(self.proxies[0], narrow(self, Sizes))[-1]
+        """What records call the score that networks are ranked by: after most epochs, of many sizes the largest."""
+        return asked.record_names(self.proxies[0], self.scores(), narrow(self, Sizes))[-1]
 
 
 def run(config: Config) -> int:
@@ -151,7 +163,8 @@ def run(config: Config) -> int:
     else:
         job = LatencyJob(settings, config.output)
         latencies = rewards.from_records(records_of(job), job.name)
-    scores = pd.concat([records_of(job) for job in config.scoring()], ignore_index=True)
+    asked_for = thresholds.filled(config.scores(), config.output, config.threads)
+    scores = pd.concat([records_of(job) for job in config.scoring(asked_for)], ignore_index=True)
     # Parameters and FLOPs come with each job.
     scores = scores.drop_duplicates(["arch", "proxy", "repeat"])
     accuracies = _accuracies(config, scores, records_of)

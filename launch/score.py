@@ -58,16 +58,10 @@ class Config(Trained, Sizes, Architectures, Execution):
         archs = self.choose(self.search_space(), self.seed)
         self.start_tensorflow()
         self.check_training()
-        if self.finds_threshold:
-            thresholds.check()
+        thresholds.check(self)
         for job in jobs(self):
             job.settings.check()
         self.check_prefixes("synflow_kept_bn", self.synflow_kept_bn, "batch_norm", archs)
-
-    @property
-    def finds_threshold(self) -> bool:
-        """Whether a threshold of fear is needed and not given."""
-        return not self.fear_threshold and bool(self.names("stages"))
 
 
 def jobs(config: Config) -> list[base.Job]:
@@ -85,10 +79,7 @@ def run(config: Config) -> int:
             f"--ntk_batch_size; they need {needed} at least",
             file=sys.stderr,
         )
-    if config.finds_threshold:
-        found = thresholds.find(base.narrow(config, Trained), config.output, config.threads)
-        print(f"--fear_threshold={found:g}, which a shallow network on HoG features reaches")
-        config = dataclasses.replace(config, fear_threshold=found)
+    config = thresholds.filled(config, config.output, config.threads)
     codes = []
     for job in jobs(config):
         base.run(job, architectures, config)

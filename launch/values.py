@@ -52,12 +52,12 @@ def _items(name: str, kind: type, texts: Sequence[str]) -> tuple:
         raise InputError(f"--{name} takes {numbers}, separated by commas. Received: {','.join(texts)!r}") from None
 
 
-def pairs(flag: str, texts: Sequence[str]) -> dict[str, str]:
-    """The values of a flag that is a list of column=value.
+def pairs(flag: str, texts: Sequence[str], form: str = "column=value") -> dict[str, str]:
+    """The values of a flag that is a list of column=value, or of another such `form`.
 
     Raises:
         InputError: one that is none.
     """
     if not all(text.partition("=")[1] for text in texts):
-        raise InputError(f"--{flag} takes column=value, comma separated. Received: {','.join(texts)}")
+        raise InputError(f"--{flag} takes {form}, comma separated. Received: {','.join(texts)}")
     return {text.partition("=")[0].strip(): text.partition("=")[2].strip() for text in texts}

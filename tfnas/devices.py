@@ -6,6 +6,7 @@ of one machine; "tpu" is written to TensorFlow's documentation and has not run o
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from typing import TYPE_CHECKING
@@ -52,7 +53,9 @@ def is_first(strategy: tf.distribute.Strategy | None) -> bool:
     return strategy is None or strategy.extended.should_checkpoint
 
 
+@functools.cache
 def _mirrored() -> tf.distribute.Strategy | None:
+    """One for the whole process: operations of a second would be taken for those of the first."""
     import tensorflow as tf
 
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")

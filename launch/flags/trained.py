@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from absl import flags
 
 import proxies
-from launch import app
+from launch import app, values
 from launch.flags.networks import check_least
 from launch.flags.scoring import Scoring
-from launch.flags.training import Steps
+from launch.flags.training import Recipes, Steps, check_dropout
 from tfnas import training
-from tfnas.errors import InputError
+from tfnas.errors import InputError, unknown
 
 SHORT, STAGE_1, STAGE_2 = "nasbench201", "fear_stage1", "fear_stage2"
 
 
 @dataclasses.dataclass(frozen=True)
-class Trained(Steps, Scoring):
-    """What is scored, after how much training, and how it is trained."""
-
-    subjects: ClassVar[tuple[str, ...]] = ("network", "ensemble", "training", "stages")
+class Extent:
+    """After how much training networks are scored, whatever the recipe."""
 
     after_epochs: tuple[int, ...] = app.flag(
         (0,), "epochs of training after which networks are scored, e.g. 0,1,3; scores after 3 are called NAME_after3"
     )
-    recipe: str | None = app.flag(
-        None, f"published recipe, of which flags change parts ({SHORT}, or {STAGE_1})", choices=training.RECIPES
-    )
-    epochs: int | None = app.flag(None, "the most epochs, and the horizon of the learning rate (the recipe's)")
-    train_batch_size: int | None = app.flag(None, "images a step of training (the recipe's)")
-    train_split: str = app.flag("train", "split to train on")
     fear_threshold: float = app.flag(
         0.0, "training accuracy that ends stage 1 of fear, a fraction (0: that of a shallow network on HoG features)"
     )
@@ -40,6 +35,20 @@ class Trained(Steps, Scoring):
     fear_epochs: int | None = app.flag(None, f"epochs of stage 2 (those of {STAGE_2})")
     fear_batch_size: int | None = app.flag(None, f"images a step of stage 2 (those of {STAGE_2})")
     checkpoint_seconds: float = app.flag(600.0, "between two states that a training keeps to go on from (0: none)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained(Steps, Extent, Scoring):
+    """What is scored, after how much training, and how it is trained."""
+
+    subjects: ClassVar[tuple[str, ...]] = ("network", "ensemble", "training", "stages")
+
+    recipe: str | None = app.flag(
+        None, f"published recipe, of which flags change parts ({SHORT}, or {STAGE_1})", choices=training.RECIPES
+    )
+    epochs: int | None = app.flag(None, "the most epochs, and the horizon of the learning rate (the recipe's)")
+    train_batch_size: int | None = app.flag(None, "images a step of training (the recipe's)")
+    train_split: str = app.flag("train", "split to train on")
 
     def check(self) -> None:
         """Everything that can be known to be wrong before the first network.
@@ -68,9 +77,15 @@ class Trained(Steps, Scoring):
             raise InputError(
                 f"--after_epochs go as far as the recipe. Received: {epochs[-1]}. Allowed: 0 to {short.epochs}"
             )
+        check_dropout(self, short)
         available, stages = self.split_size(self.train_split), (self.stage(1), self.stage(2))
         for recipe in (*(short,) * bool(self.after()), *stages * bool(self.names("stages"))):
             training.check_size(available, recipe)
+
+    @property
+    def finds_threshold(self) -> bool:
+        """Whether a threshold of fear is needed and not given."""
+        return not self.fear_threshold and bool(self.names("stages"))
 
     def times(self) -> list[int]:
         """Epochs after which networks are scored, without 0, ascending.
@@ -131,3 +146,27 @@ class Trained(Steps, Scoring):
         """
         seconds = self.fear_seconds or math.inf
         return training.Fear(self.fear_threshold, self.fear_cells, self.stage(1), self.stage(2), seconds)
+
+
+def recipe_of(flag: str, texts: Sequence[str]) -> dict[str, Any]:
+    """The fields of `Trained` that a recipe told by one flag stands for: its name, then what is changed in it.
+
+    Args:
+        flag: whose value it is, for messages.
+        texts: "lga", "crop=0", "batch_size=256"; without a name first, of the recipe that scores have by default.
+
+    Raises:
+        InputError: what no recipe has, or a value that cannot be read.
+    """
+    named = bool(texts) and "=" not in texts[0]
+    changes = values.pairs(flag, texts[named:], "setting=value after a name")
+    known = [field.name for field in dataclasses.fields(Recipes) if field.name != "recipe"]
+    if odd := [name for name in changes if name not in known]:
+        raise unknown(f"setting of a recipe (--{flag})", odd[0], known)
+    given = [f"--recipe={name}" for name in texts[:named]] + [f"--{name}={value}" for name, value in changes.items()]
+    try:
+        read = app.parse(Recipes, given)
+    except (InputError, flags.Error) as error:
+        raise InputError(f"--{flag}: {error}") from None
+    found = {name: getattr(read, name) for name in known} | {"recipe": read.recipe if named else None}
+    return found | {"train_batch_size": found.pop("batch_size")}

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from launch import app
+from launch.flags.architectures import sample_architectures
 from launch.flags.networks import MOST_REPEATS, Networks, check_least, check_most
 from tfnas import training
 from tfnas.errors import InputError
@@ -41,6 +42,7 @@ class Steps:
     unbiased_variance: bool | None = app.flag(
         None, "whether moving variances take the unbiased variance, as PyTorch (the recipe's)"
     )
+    dropout: float | None = app.flag(None, "rate of all dropout layers (the recipe's, or the network's)")
     flip: bool | None = app.flag(None, "mirror training images at random (the recipe's)")
     crop: int | None = app.flag(None, "pixels of padding for random crops; 0 is no crop (the recipe's)")
     cutout: int | None = app.flag(None, "side of the square cut out of training images; 0: none (the recipe's)")
@@ -60,6 +62,16 @@ class Steps:
         return dataclasses.replace(
             training.named(name), **{field: value for field, value in given.items() if value is not None}
         )
+
+
+def check_dropout(settings: Networks, recipe: training.Recipe) -> None:
+    """Refuses a rate for dropout layers where networks of the space have none: all or none of them have one.
+
+    Raises:
+        InputError: they have none.
+    """
+    if recipe.dropout is not None:
+        training.check_dropout(settings.layer_graph(*sample_architectures(settings.search_space(), 1, 0)), recipe)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +130,7 @@ class Training(Recipes, Networks):
         if self.jit and self.strategy != "cpu":
             raise InputError(f"--jit compiles for one device. Received: --strategy={self.strategy}. Allowed: cpu")
         super().check()
+        check_dropout(self, recipe)
         sizes = {split: self.split_size(split) for split in self.splits() if split}
         if empty := [split for split, size in sizes.items() if not size]:
             raise InputError(f"A split needs an image at least. Received: {empty[0]}, which is empty")

@@ -11,7 +11,7 @@ from launch.flags.scoring import Scoring
 from launch.flags.trained import Trained
 from launch.jobs.base import Task, Worker, narrow
 from launch.jobs.scores import Scorer, blanks, seed_of
-from launch.jobs.states import KeptJob, KeptWorker, require
+from launch.jobs.states import KeptJob, KeptWorker, placed, require
 from tfnas import seeds
 from tfnas.runs import records
 from tfnas.runs.records import FAILURES
@@ -144,13 +144,11 @@ def value(score: float, *, seconds: float, message: str = "", **more: Any) -> di
 
 
 def training_images(settings: Trained) -> tuple[Any, Any]:
-    """Images [N, H, W, C], on the device once for all networks, and labels [N]."""
-    import tensorflow as tf
-
+    """Images and labels, as `placed`."""
     from tfnas import data
 
-    images, labels = data.load(settings.dataset, settings.train_split, data_dir=settings.data_dir or None)
-    return tf.constant(images, settings.dtype), labels
+    found = data.opened(settings.dataset, settings.train_split, data_dir=settings.data_dir or None)
+    return placed(*found, settings.dtype)
 
 
 def initial(settings: Trained, task: Task, graph: Graph) -> dict[str, Any]:

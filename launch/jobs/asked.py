@@ -10,7 +10,7 @@ from launch.flags.networks import Networks
 from launch.flags.predicting import Predicting, is_predictor
 from launch.flags.scoring import Scoring
 from launch.flags.trained import Trained
-from launch.jobs.after import AfterJob
+from launch.jobs.after import AfterJob, name_after
 from launch.jobs.base import Job, narrow
 from launch.jobs.fear import FearJob
 from launch.jobs.inference import InferenceJob
@@ -45,8 +45,14 @@ def jobs(scoring: Scoring, sizes: Sizes, output: str = "") -> list[Job]:
     return found + [InferenceJob(Inference(kernel=name, **shared)) for name in scoring.names("ensemble")]
 
 
-def record_names(proxy: str, sizes: Sizes) -> list[str]:
-    """What records call the scores of a proxy: of one of an ensemble there is one for each combination of sizes."""
-    if is_predictor(proxy) or proxies.get(proxy).subject != "ensemble":
+def record_names(proxy: str, scoring: Trained, sizes: Sizes) -> list[str]:
+    """What records call the scores of a proxy.
+
+    One of an ensemble has a score for each combination of sizes, one that training changes for each number of epochs.
+    """
+    if is_predictor(proxy):
         return [proxy]
+    if proxies.get(proxy).subject != "ensemble":
+        plain = [proxy] * (proxy not in scoring.after() or proxy in scoring.untrained())
+        return plain + [name_after(proxy, time) for time in scoring.times() if proxy in scoring.after()]
     return ["_".join(map(str, (proxy, *combination))) for combination in sizes.combinations()]

@@ -15,8 +15,10 @@ from launch.jobs.base import Job, Task, Worker, blank
 from tfnas.runs import records
 
 if TYPE_CHECKING:
+    import numpy as np
     from etils import epath
 
+    from tfnas.data import lazy
     from tfnas.networks.graph import Graph
     from tfnas.training import Checkpoint, Recipe
 
@@ -108,6 +110,15 @@ class KeptWorker(Worker):
     @abc.abstractmethod
     def train(self, task: Task) -> list[dict[str, Any]]:
         """What `compute` gives; adds a task that leaves a state to `finished`."""
+
+
+def placed(images: np.ndarray | lazy.Images, labels: np.ndarray, dtype: str) -> tuple[Any, np.ndarray]:
+    """Images to train on [N, H, W, C], on the device once for all networks unless they stay in their files."""
+    import tensorflow as tf
+
+    from tfnas.data import lazy
+
+    return images if isinstance(images, lazy.Images) else tf.constant(images, dtype), labels
 
 
 def require(graph: Graph, recipe: Recipe, precision: str, test_batch: int = 1) -> None:

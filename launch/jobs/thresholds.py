@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import importlib.util
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 from launch.flags.trained import Trained
 from tfnas import environment, files
 from tfnas.errors import InputError
 
+Settings = TypeVar("Settings", bound=Trained)
+
 _DIGITS = 3  # of a threshold; so that shards on several machines find the same
 
 
-def check() -> None:
-    """Refuses to find a threshold without what is needed for it.
+def check(settings: Trained) -> None:
+    """Refuses to find a threshold, where there is one to be found, without what is needed for it.
 
     Raises:
         InputError: scikit-image is not installed.
     """
-    if importlib.util.find_spec("skimage") is None:
+    if settings.finds_threshold and importlib.util.find_spec("skimage") is None:
         raise InputError(
             "A threshold of fear is found with scikit-image. Received: --fear_threshold=0, and it is not installed. "
             'Allowed: --fear_threshold=0.6 or the like, or pip install -e ".[fear]"'
         )
+
+
+def filled(settings: Settings, folder: str, threads: int = 0) -> Settings:
+    """The same with the threshold of fear, which is told, where it is needed and not given; as `find`."""
+    if not settings.finds_threshold:
+        return settings
+    found = find(settings, folder, threads)
+    print(f"--fear_threshold={found:g}, which a shallow network on HoG features reaches")
+    return dataclasses.replace(settings, fear_threshold=found)
 
 
 def find(settings: Trained, folder: str, threads: int = 0) -> float:

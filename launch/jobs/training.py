@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from launch.flags.training import Training, after
 from launch.jobs.base import Task, Worker, blank
-from launch.jobs.states import KeptJob, KeptWorker, require
+from launch.jobs.states import KeptJob, KeptWorker, placed, require
 from tfnas import seeds
 from tfnas.runs import records
 
@@ -46,8 +46,6 @@ class _Trainings(KeptWorker):
     """Trains one network after the other on the same images."""
 
     def __init__(self, job: TrainJob) -> None:
-        import tensorflow as tf
-
         from tfnas import data, devices, training
 
         super().__init__(job)
@@ -57,10 +55,8 @@ class _Trainings(KeptWorker):
             print("--strategy=mirrored: there is one device, which does all the work", file=sys.stderr, flush=True)
         named = zip(("train", "val", "test"), settings.splits(), strict=True)
         folder = settings.data_dir or None
-        self.images = {name: data.load(settings.dataset, split, data_dir=folder) for name, split in named if split}
-        # On the device once, whatever the number of networks.
-        images, labels = self.images["train"]
-        self.images["train"] = tf.constant(images, training.PRECISIONS[settings.precision]), labels
+        self.images = {name: data.opened(settings.dataset, split, data_dir=folder) for name, split in named if split}
+        self.images["train"] = placed(*self.images["train"], training.PRECISIONS[settings.precision])
         self.arch, self.graph, self.trainer = "", None, None
 
     def train(self, task: Task) -> list[dict[str, Any]]:

@@ -1,10 +1,15 @@
 """launch.mnas from the command line: every source of accuracies and latencies, resumed, in shards."""
 
+import dataclasses
+import json
+
 import pandas as pd
 import pytest
 
-from launch import app, mnas
+from launch import app, mnas, score, train
 from launch.flags.architectures import sample_architectures
+from launch.jobs import thresholds
+from launch.jobs.states import KeptJob
 from tests.launch.jobs.test_scores import ARCHS
 from tfnas.latency import operations as ops
 from tfnas.latency import rewards, table
@@ -118,6 +123,68 @@ def test_a_proxy_as_accuracy(tmp_path, proxy):
     assert ranking.accuracy.to_dict() == pytest.approx(found[found.proxy == name].set_index("arch").score.to_dict())
     by_accuracy = pd.read_csv(tmp_path / "out" / "report" / "accuracy" / "correlations.csv")
     assert name not in set(by_accuracy.proxy)
+
+
+SPLITS = ["--train_split=train[:64]", "--test_split=test[:50]"]
+
+
+def values(folder):
+    """Scores by the keys of their records."""
+    frame = records.read(folder).set_index(list(records.KEY))
+    return frame[frame.status == "ok"].score.to_dict()
+
+
+def test_scores_are_those_of_launch_score_and_accuracies_have_a_recipe_of_their_own(tmp_path):
+    (tmp_path / "archs.txt").write_text("\n".join(ARCHS))
+    archs, own = f"--archs={tmp_path / 'archs.txt'}", ["--epochs=1", "--batch_size=16", "--crop=0", "--cutout=2"]
+    trained = ["--proxies=lga,snip", "--after_epochs=0,2"]
+    more = ["--target=1e5", "--score_recipe=lga,crop=1,batch_size=32"]
+    assert run(tmp_path, archs, *own, *SPLITS, *trained, *more)[0] == 0
+    found = values(tmp_path / "out")
+    flags = [*SMALL[:-1], archs, SPLITS[0], *trained, "--recipe=lga", "--crop=1", "--train_batch_size=32"]
+    assert score.main([*flags, "--batch_size=4", f"--output={tmp_path / 'scores'}"]) == 0
+    assert train.main([*SMALL[:-1], archs, *SPLITS, *own, f"--output={tmp_path / 'train'}"]) == 0
+    expected = values(tmp_path / "scores") | values(tmp_path / "train")
+    latency = {key: value for key, value in found.items() if "latency_macs" in key}
+    assert len(latency) == len(ARCHS)
+    assert found == expected | latency
+    told = pd.read_csv(tmp_path / "out" / "report" / "accuracy" / "correlations.csv")
+    assert set(told.proxy) == {"lga", "lga_after2", "snip", "snip_after2", "shortreg_after2", "params", "flops"}
+
+
+def test_a_score_as_accuracy_is_that_after_most_epochs():
+    def record(proxy, *epochs):
+        settings = {"accuracy": "proxy", "after_epochs": epochs, "target": 1, "n_val": (20, 30)}
+        return mnas.Config(proxies=(proxy, "lga"), **settings).accuracy_record()
+
+    for name in ("snip", "lga", "shortreg"):
+        assert record(name, 0, 3, 1) == f"{name}_after3"
+    assert record("snip", 0) == "snip"
+    # Of weights of their own, of an ensemble, of trainings of their own.
+    for name, called in (("zen", "zen"), ("nngp", "nngp_100_30_1"), ("fear", "fear")):
+        assert record(name, 0, 3) == called
+
+
+def test_trainings_of_both_kinds_keep_states_in_the_folder_of_the_records():
+    config = mnas.Config(proxies=("lga", "fear"), after_epochs=(1,), target=1, output="folder", checkpoint_seconds=7)
+    for seconds, folder in ((7, "folder"), (0, "")):
+        config = dataclasses.replace(config, checkpoint_seconds=seconds)
+        kept = [job for job in (config.training(), *config.scoring(config.scores())) if isinstance(job, KeptJob)]
+        assert [type(job).__name__ for job in kept] == ["TrainJob", "AfterJob", "FearJob"]
+        assert {(job.output, job.checkpoint_seconds) for job in kept} == {(folder, seconds)}
+
+
+def test_a_threshold_of_fear_is_found_where_none_is_given_and_ranks_by_it(tmp_path, monkeypatch, capsys):
+    (tmp_path / "archs.txt").write_text("\n".join(ARCHS))
+    monkeypatch.setattr(thresholds, "find", lambda settings, folder, threads: 0.01)
+    flags = [f"--archs={tmp_path / 'archs.txt'}", "--accuracy=proxy", "--proxies=fear", "--target=1e5", SPLITS[0]]
+    flags += ["--score_recipe=batch_size=32,crop=0", "--fear_cells=1", "--fear_epochs=1", "--fear_batch_size=32"]
+    code, ranking = run(tmp_path, *flags)
+    assert code == 0
+    found = records.read(tmp_path / "out").query("proxy == 'fear'").set_index("arch")
+    assert {json.loads(options)["threshold"] for options in found.options} == {0.01}
+    assert ranking.accuracy.to_dict() == pytest.approx(found.score.to_dict())
+    assert "--fear_threshold=0.01" in capsys.readouterr().out
 
 
 def test_negative_scores_need_a_reward_that_adds(tmp_path, capsys):

@@ -1,5 +1,6 @@
 """launch.train: records, tables, resume, what diverges or fails."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,7 +11,9 @@ from scipy import stats
 import spaces
 from launch import app, train
 from launch.flags.architectures import sample_architectures
+from launch.flags.training import Training
 from tfnas import data, tables, training
+from tfnas.errors import InputError
 from tfnas.runs import records
 from tfnas.runs.shards import in_shard
 
@@ -271,3 +274,11 @@ def test_an_embedded_accuracy_comes_out_again(row, tmp_path, digits_dir):
     assert train.main(command) == 0
     found = records.read(tmp_path).set_index("proxy").score
     assert found.test_accuracy == pytest.approx(row["test_accuracy_0"], abs=2)
+
+
+def test_a_rate_of_dropout_is_for_networks_that_have_such_layers():
+    settings = Training(space="mnas", dataset="synthetic", width=8, batch_size=32, dropout=0.5)
+    settings.check()
+    assert (settings.to_recipe().dropout, settings.options()["dropout"]) == (0.5, 0.5)
+    with pytest.raises(InputError, match=r"it has none\. Received: dropout=0\.5"):
+        dataclasses.replace(settings, flavour="mnasnet_small").check()

@@ -5,7 +5,7 @@ download and are prepared at first use (a few seconds). Published split sizes ar
 data set found. A new data set is an entry in `tfnas.data.sources`.
 """
 
-from tfnas.data.batches import balanced_prefixes, batch, load, split_size, stream
+from tfnas.data.batches import balanced_prefixes, batch, load, opened, split_size, stream
 from tfnas.data.builders import prepare, prepare_digits
 from tfnas.data.sources import Source, info, names
 from tfnas.data.subsets import draw_labels, overlap
@@ -18,6 +18,7 @@ __all__ = [
     "info",
     "load",
     "names",
+    "opened",
     "overlap",
     "prepare",
     "prepare_digits",

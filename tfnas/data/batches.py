@@ -47,6 +47,20 @@ def load(name: str, split: str, *, data_dir: str | os.PathLike | None = None) ->
     return reading.read(source, split, builder, reading.eligible(source, split, builder))
 
 
+def opened(
+    name: str, split: str, *, data_dir: str | os.PathLike | None = None
+) -> tuple[np.ndarray | lazy.Images, np.ndarray]:
+    """As `load`; but images that would fill much of the memory stay in their files, as `lazy.Images`."""
+    source = info(name)
+    if not source.builder:
+        return load(name, split)
+    builder = builders.open_builder(source, data_dir)
+    indices = reading.eligible(source, split, builder)
+    if not lazy.are_many(source, len(indices)):
+        return reading.read(source, split, builder, indices)
+    return lazy.Images([(source, split, builder, indices)]), reading.labels(source, split, builder)[indices]
+
+
 def stream(
     name: str, split: str, batch_size: int, *, data_dir: str | os.PathLike | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:

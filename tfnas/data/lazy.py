@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +42,12 @@ class Images:
                 found.append(reading.read(source, split, builder, mine)[0])
             before += len(indices)
         return found[-1] if len(found) == 2 else np.concatenate(found)
+
+    def batches(self, places: np.ndarray, size: int) -> Iterator[np.ndarray]:
+        """The images at some places, in any order, so many at a time; decoded ahead of use. Of images of one split."""
+        ((source, split, builder, indices),) = self.parts
+        for images, _ in reading.scattered(source, split, builder, indices[places], size):
+            yield images
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """All of them. Raises InputError where memory does not hold them."""

@@ -108,10 +108,28 @@ def blocks(
     Raises:
         InputError: as `read`.
     """
+    size = size or max(1, min(_BLOCK, _BLOCK_BYTES // (4 * int(np.prod(source.input_shape)))))
+    yield from _decoded(source, split, builder, _records(source, split, builder, indices), len(indices), size)
+
+
+def scattered(
+    source: Source, split: str, builder: tfds.core.DatasetBuilder, indices: np.ndarray, size: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """As `blocks`, of examples in any order, each found by its place in the files."""
+    records = _found_records(source, split, builder, indices)
+    yield from _decoded(source, split, builder, records, len(indices), size)
+
+
+def _decoded(
+    source: Source, split: str, builder: tfds.core.DatasetBuilder, records: tf.data.Dataset, count: int, size: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Serialized examples as `blocks` gives them.
+
+    Raises:
+        InputError: there are not as many as there should be, or they cannot be read.
+    """
     import tensorflow as tf
 
-    size = size or max(1, min(_BLOCK, _BLOCK_BYTES // (4 * int(np.prod(source.input_shape)))))
-    records = _records(source, split, builder, indices)
     decoded = records.map(functools.partial(_decode, source, builder), num_parallel_calls=tf.data.AUTOTUNE)
     # Whole rows of an image: arithmetic on three channels at a time is ten times slower.
     mean, std = (np.tile(np.float32(value), source.input_shape[1]) for value in (source.mean, source.std))
@@ -121,10 +139,10 @@ def blocks(
         rows = pixels.reshape(*pixels.shape[:2], -1).astype(np.float32, copy=False) - mean
         rows /= std
         yield rows.reshape(pixels.shape), targets.astype(np.int32)
-    if done != len(indices):
+    if done != count:
         raise errors.InputError(
             f"{source.name} in {builder.data_dir}, split {split!r}: the files hold fewer examples than their "
-            f"description says. Received: {done} of {len(indices)} wanted"
+            f"description says. Received: {done} of {count} wanted"
         )
 
 

@@ -85,10 +85,10 @@ class Passes:
         self._trained = frozenset(trained)
         self._drops = [step.chain.output for step in self._steps if step.chain.layers[0].op == "dropout"]
 
-    def dropouts(self) -> list[tuple[tuple[int, ...], float]]:
-        """Shape of an example and rate of each dropout layer, in order."""
+    def dropouts(self, rate: float | None = None) -> list[tuple[tuple[int, ...], float]]:
+        """Shape of an example and rate of each dropout layer, in order; their own rates by default."""
         nodes = [self.graph.by_name[name] for name in self._drops]
-        return [(node.shape, node["rate"]) for node in nodes]
+        return [(node.shape, node["rate"] if rate is None else rate) for node in nodes]
 
     def train(
         self,

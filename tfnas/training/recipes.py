@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import math
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfnas import errors
 from tfnas.training import schedules
+
+if TYPE_CHECKING:
+    from tfnas.networks.graph import Graph
 
 OPTIMIZERS = ("sgd", "rmsprop")
 DECAYED = ("all", "not_bn")
@@ -56,6 +59,7 @@ class Recipe:
             the average. Step n, counted from 0, keeps min(ema, (1 + n) / (10 + n)), as in TensorFlow 1. 0: none.
         unbiased_variance: whether moving variances take the unbiased variance of batches, as in PyTorch; Keras takes
             the biased one.
+        dropout: rate of all dropout layers in the place of their own; None leaves the network's.
     """
 
     epochs: int = 12
@@ -79,6 +83,7 @@ class Recipe:
     cutout: int = 0
     ema: float = 0.0
     unbiased_variance: bool = False
+    dropout: float | None = None
 
     def __post_init__(self) -> None:
         for name, allowed in (("schedule", schedules.SCHEDULES), ("optimizer", OPTIMIZERS), ("decayed", DECAYED)):
@@ -91,6 +96,7 @@ class Recipe:
         self._check("finite and 0 or more", lambda value: 0 <= value < math.inf, "weight_decay", "clip_norm")
         self._check("finite and 0 or more", lambda value: 0 <= value < math.inf, "warmup_epochs")
         self._check("in [0, 1)", lambda value: 0 <= value < 1, "momentum", "label_smoothing", "rms_decay", "ema")
+        self._check("in [0, 1)", lambda value: value is None or 0 <= value < 1, "dropout")
 
     def _check(self, allowed: str, holds: Any, *names: str) -> None:
         for name in names:
@@ -184,4 +190,13 @@ def check_size(size: int, recipe: Recipe) -> None:
     if size < recipe.batch_size:
         raise errors.InputError(
             f"Fewer training images than one batch. Received: {size} images, batch_size={recipe.batch_size}"
+        )
+
+
+def check_dropout(graph: Graph, recipe: Recipe) -> None:
+    """Raises InputError if a recipe has a rate for dropout layers and the network has none."""
+    if recipe.dropout is not None and all(node.op != "dropout" for node in graph.nodes):
+        raise errors.InputError(
+            "dropout of a recipe is the rate of the network's dropout layers, of which it has none. Received: "
+            f"dropout={recipe.dropout}. Allowed: none given"
         )

@@ -9,6 +9,7 @@ goes on from a checkpoint ends with the same weights, bit for bit, as one that w
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import sys
@@ -21,10 +22,10 @@ import numpy as np
 from tfnas import seeds
 from tfnas.errors import InputError, unknown
 from tfnas.networks.graph import Graph
-from tfnas.training import augment, layout, optimizers, stopping
+from tfnas.training import augment, feeding, layout, optimizers, stopping
 from tfnas.training.checkpoints import Checkpoint
 from tfnas.training.epochs import Epoch
-from tfnas.training.recipes import Recipe, check_size
+from tfnas.training.recipes import Recipe, check_dropout, check_size
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -73,7 +74,8 @@ class Trainer:
         synchronized: of a strategy, whether its devices share the statistics of BN.
 
     Raises:
-        InputError: an unknown precision, nothing to train, a batch that the devices cannot share, XLA with a strategy.
+        InputError: an unknown precision, nothing to train, a batch that the devices cannot share, XLA with a strategy,
+            dropout of a network without dropout layers.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Trainer:
         if jit and strategy is not None:
             raise InputError("XLA compiles for one device. Received: jit with a strategy. Allowed: one of both")
         replicas.check_share(recipe.batch_size, strategy)
+        check_dropout(graph, recipe)
         self.graph, self.recipe, self.dtype = graph, recipe, PRECISIONS[precision]
         self.layout = layout.make(graph, trained)
         self.history: list[Epoch] = []
@@ -108,7 +111,8 @@ class Trainer:
         if strategy is not None:
             counted //= 1 if synchronized else strategy.num_replicas_in_sync
             train = replicas.Replicas(graph, keys, strategy, synchronized=synchronized, half=half).train
-        made = step.make(self.layout, recipe, self.dtype, train, self._passes.dropouts(), counted)
+        dropouts = self._passes.dropouts(recipe.dropout)
+        made = step.make(self.layout, recipe, self.dtype, train, dropouts, counted)
         self._step = made if jit or strategy is not None else tf.function(made, autograph=False)
         self._batch = augment.batcher(
             graph.input_shape,
@@ -214,7 +218,8 @@ class Trainer:
         the state: what JSON can hold of what was found so far.
 
         Args:
-            train: images [N, H, W, C] and labels [N] int32.
+            train: images [N, H, W, C] and labels [N] int32; images that memory does not hold stay in their files, as
+                `tfnas.data.lazy.Images`, and change nothing but the time that steps wait for them.
             test: the same, for the accuracy after each epoch.
             seed: any integer.
             stop: rules that end the training before its last epoch.
@@ -230,12 +235,12 @@ class Trainer:
         for data in (train, test):
             self._check(data)
         steps = size // recipe.batch_size
-        images, labels = tf.convert_to_tensor(train[0], self.dtype), tf.convert_to_tensor(train[1], tf.int32)
+        feed = feeding.make(*train, self.dtype)
         while len(self.history) < recipe.epochs and not (self.history and self.history[-1].stopped):
             if not self._traced:
                 # A step that changes nothing: to trace and compile is no training, and takes what is new of a network.
-                first, draw = tf.range(recipe.batch_size), tf.zeros(2, tf.int32)
-                self._find(*self._batch(images, labels, first, draw), 0.0, draw).loss.numpy()
+                first, draw = next(feed.batches(np.arange(recipe.batch_size)[None])), tf.zeros(2, tf.int32)
+                self._find(*self._batch(*first, draw), 0.0, draw).loss.numpy()
                 self._traced = True
             index = len(self.history)
             before, begun = self._seconds, time.perf_counter()
@@ -243,14 +248,15 @@ class Trainer:
             order = rng.permutation(size)[: steps * recipe.batch_size].reshape(steps, -1)
             draws = rng.integers(2**31 - 1, size=(steps, 2))
             rates, seconds = recipe.rates(index, steps), math.nan
+            passed = self._now.done - index * steps
             try:
-                while (place := self._now.done - index * steps) < steps:
-                    if checkpoint is not None and checkpoint.is_due:
-                        self._seconds = before + time.perf_counter() - begun
-                        self.save(checkpoint)
-                    draw = tf.constant(draws[place], tf.int32)
-                    batch = self._batch(images, labels, tf.constant(order[place], tf.int32), draw)
-                    self.step(*batch, float(rates[place]), draw)
+                with contextlib.closing(feed.batches(order[passed:])) as batches:
+                    for place, batch in enumerate(batches, passed):
+                        if checkpoint is not None and checkpoint.is_due:
+                            self._seconds = before + time.perf_counter() - begun
+                            self.save(checkpoint)
+                        draw = tf.constant(draws[place], tf.int32)
+                        self.step(*self._batch(*batch, draw), float(rates[place]), draw)
                 mean = float(self._now.loss) / steps
                 accuracy = int(self._now.correct) / (steps * recipe.batch_size)
                 seconds = before + time.perf_counter() - begun

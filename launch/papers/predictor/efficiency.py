@@ -80,6 +80,7 @@ def search_efficiency(inputs: Inputs, *, settings: Settings = PAPER, most: int =
             "is nearest to a mutation of its parent and not trained yet",
         )
     notes += (f"{inputs.repeats} repeats (the paper: 600); the paper does not say which predictor its speed-up is of",)
+    notes += tables.elsewhere(inputs)
     return Made(pd.DataFrame(rows), _figure(lines, best.mean(axis=0), number, most), notes)
 
 
@@ -92,11 +93,12 @@ def _at_budgets(
     for name, curves in lines.items():
         start = most - curves.shape[1]
         for budget in budgets:
-            printed = inputs.experiment.expected.get(_PRINTED.get((name, budget), ""), {})
+            entry = _PRINTED.get((name, budget), "")
             for place, kind in enumerate(KINDS):
                 at = curves[:, budget - start - 1, place]
-                new = tables.row(name, f"{kind} of {budget}", at, count, printed.get(kind, math.nan))
-                found.append(new | {"paper_std": printed.get("std", math.nan) if kind == "test" else math.nan})
+                new = tables.row(name, f"{kind} of {budget}", at, count, tables.printed(inputs, entry, kind))
+                std = tables.printed(inputs, entry, "std") if kind == "test" else math.nan
+                found.append(new | {"paper_std": std})
     return found
 
 
@@ -113,7 +115,7 @@ def _speedups(
             speedup = most / (number + reached) if reached else math.nan
             # The paper's are relative to what evolution has after 5,000.
             is_theirs = name == TWO and most == MOST
-            paper = inputs.experiment.expected[f"speedup_{kind}"] if is_theirs else math.nan
+            paper = tables.printed(inputs, f"speedup_{kind}") if is_theirs else math.nan
             found.append(tables.row(name, measure, [speedup], count, paper))
     return found
 

@@ -54,9 +54,9 @@ def mse(inputs: Inputs, *, settings: Settings = PAPER) -> Made:
                 choosing.errors(column[mine], accuracies[mine])["mse"]
                 for column, mine in zip(told.T, part.T, strict=True)
             ]
-            count, paper = round(part.sum(axis=0).mean()), float(inputs.experiment.expected[stage])
+            count, paper = round(part.sum(axis=0).mean()), tables.printed(inputs, stage)
             rows.append(tables.row(name, measure, errors, count, paper))
-    notes += ("the paper does not say whether its error of one stage is over all networks: it stands beside both",)
+    notes += ("the paper does not say whether its error of one stage is over all networks", *tables.elsewhere(inputs))
     table = pd.DataFrame(rows)
     return Made(table, tables.bars(table, "mean squared error (percentage points squared)"), notes)
 

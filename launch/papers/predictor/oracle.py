@@ -31,17 +31,16 @@ def scatter(inputs: Inputs) -> Made:
     tests = inputs.truth[inputs.datasets[0]].to_numpy(np.float64)
     count, first = len(tests), chosen(validated, inputs.seed, 0)
     best = np.argsort(-validated, kind="stable")[: max(20, round(BEST * count))]
-    expected = inputs.experiment.expected
     rows = [
-        tables.row("oracle_val", "accuracy", [validated[first]], count, expected["oracle_val"]),
-        tables.row("oracle_test", "accuracy", [tests[first]], count, expected["oracle_test"]),
-        tables.row("test_optimum", "accuracy", [tests.max()], count, expected["test_optimum"]),
+        tables.row("oracle_val", "accuracy", [validated[first]], count, tables.printed(inputs, "oracle_val")),
+        tables.row("oracle_test", "accuracy", [tests[first]], count, tables.printed(inputs, "oracle_test")),
+        tables.row("test_optimum", "accuracy", [tests.max()], count, tables.printed(inputs, "test_optimum")),
         tables.row("all", "kendall", [statistics.kendall(validated, tests)], count),
         tables.row(f"best {len(best)}", "kendall", [statistics.kendall(validated[best], tests[best])], len(best)),
     ]
     note = "validated by one run of each network, drawn by the seed; test accuracies are the table's"
     shown = tables.looked_at(count, _POINTS, inputs.seed)
-    return Made(pd.DataFrame(rows), _scatters(validated, tests, shown, best, first), (note,))
+    return Made(pd.DataFrame(rows), _scatters(validated, tests, shown, best, first), (note, *tables.elsewhere(inputs)))
 
 
 def repeated(inputs: Inputs) -> Made:
@@ -54,16 +53,16 @@ def repeated(inputs: Inputs) -> Made:
     found = np.array([oracle(values, tests, inputs.seed, repeat) for repeat in range(inputs.repeats)])
     rows = []
     for name, column in zip(("val", "test"), found.T, strict=True):
-        paper = inputs.experiment.expected[name]
-        new = tables.row(name, f"accuracy of the best by validation, {inputs.repeats} draws", column, len(tests))
-        rows.append(new | {"paper": paper["mean"], "paper_std": paper["std"]})
+        paper, std = (tables.printed(inputs, name, statistic) for statistic in ("mean", "std"))
+        new = tables.row(name, f"accuracy of the best by validation, {inputs.repeats} draws", column, len(tests), paper)
+        rows.append(new | {"paper_std": std})
     table = pd.DataFrame(rows)
     notes = (
         (f"{values.shape[1]} single runs of each network",)
         if values.shape[1] > 1
         else ("a single run of each network: nothing is left to chance",)
     )
-    return Made(table, tables.bars(table, "accuracy (%)", margin=1), notes)
+    return Made(table, tables.bars(table, "accuracy (%)", margin=1), notes + tables.elsewhere(inputs))
 
 
 def oracle(values: np.ndarray, tests: np.ndarray, seed: int, repeat: int) -> tuple[float, float]:

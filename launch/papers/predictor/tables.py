@@ -14,7 +14,7 @@ from launch.jobs import prediction
 from launch.jobs.knowledge import Known
 from launch.papers import picking
 from launch.papers.base import Inputs
-from launch.papers.ranking import draw_pairs, pair_legend
+from launch.papers.ranking import draw_pairs, expected, pair_legend
 from tfnas import seeds
 from tfnas.errors import InputError
 
@@ -28,6 +28,18 @@ if TYPE_CHECKING:
 N_TRAIN, THRESHOLD = 172, 91.0
 # Single runs: those of NAS-Bench-101 on the images that validate, those of the embedded table on its test images.
 _RUNS = (re.compile(r"val_108_\d+"), re.compile(r"test_accuracy_\d+"))
+
+
+def printed(inputs: Inputs, *path: str) -> float:
+    """The paper's number at a path of the facts; NaN where it prints none, and where the space is not the paper's."""
+    is_theirs = inputs.space.name == inputs.experiment.space
+    return float(expected(inputs.experiment, *path)) if is_theirs else math.nan
+
+
+def elsewhere(inputs: Inputs) -> tuple[str, ...]:
+    """What is to be told of numbers that `printed` leaves out."""
+    theirs, ours = inputs.experiment.space, inputs.space.name
+    return () if ours == theirs else (f"the paper's numbers are of {theirs} and do not stand beside those of {ours}",)
 
 
 def ordered(inputs: Inputs) -> Inputs:

@@ -53,6 +53,7 @@ RECIPES = {
     "clip_norm": (1.0, EVERY),
     "ema": (0.9, EVERY),
     "unbiased_variance": (True, EVERY),
+    "dropout": (0.5, EVERY),
     "cutout": (3, EVERY),
 }
 TRAINED = NETWORK | RECIPES

@@ -67,3 +67,29 @@ def test_what_is_inferred_is_the_same(both, monkeypatch):
         assert member.train.shape == (24, 8)
         found.append(np.concatenate([member.train, member.val]))
     np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_batches_have_the_images_of_their_places_in_any_order(pictures, pictures_dirs, large, monkeypatch, shards):
+    """Of a split that begins and ends within files; classes and places do not follow the order of the files."""
+    folder = pictures_dirs[shards]
+    images, labels = data.load("pictures", "train[4:49]", data_dir=folder)
+    found, same = data.opened("pictures", "train[4:49]", data_dir=folder)
+    assert isinstance(found, np.ndarray)
+    np.testing.assert_array_equal(found, images)
+    monkeypatch.setattr(memory, "available", lambda: 10 * images[0].nbytes)
+    left, same = data.opened("pictures", "train[4:49]", data_dir=folder)
+    assert isinstance(left, lazy.Images)
+    np.testing.assert_array_equal(same, labels)
+    assert same.dtype == labels.dtype
+    places = np.random.default_rng(0).permutation(45)[:40]
+    batches = list(left.batches(places, 16))
+    assert [len(batch) for batch in batches] == [16, 16, 8]
+    np.testing.assert_array_equal(np.concatenate(batches), images[places])
+    np.testing.assert_array_equal(left[10:20], images[10:20])
+
+
+def test_noise_is_in_memory_whatever_its_size(monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 1)
+    images, _ = data.opened("synthetic", "test")
+    np.testing.assert_array_equal(images, data.load("synthetic", "test")[0])

@@ -156,6 +156,7 @@ def test_a_staircase_falls_where_its_steps_end_and_a_warm_up_comes_before():
         {"rms_decay": 1.0},
         {"rms_epsilon": 0.0},
         {"ema": 1.0},
+        {"dropout": 1.0},
         {"schedule": "linear"},
         {"optimizer": "adam"},
         {"decayed": "none"},
@@ -188,6 +189,8 @@ def test_keys_have_the_settings_that_they_always_had_and_no_others_that_change_n
     assert training.Recipe(rms_decay=0.5, rms_epsilon=1.0, decay_rate=0.5, decay_epochs=1.0).options() == first
     changed = training.Recipe(nesterov=False, ema=0.9, cutout=3)
     assert changed.options() == first | {"nesterov": False, "ema": 0.9, "cutout": 3}
+    # Also where it is 0, as a network has rates of its own.
+    assert training.Recipe(dropout=0.0).options() == first | {"dropout": 0.0}
     rmsprop = training.Recipe(optimizer="rmsprop", nesterov=False, rms_epsilon=1.0)
     assert rmsprop.options() == first | {"optimizer": "rmsprop", "rms_epsilon": 1.0}
     stairs = training.Recipe(schedule="staircase", decay_rate=0.5)

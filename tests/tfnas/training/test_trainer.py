@@ -12,6 +12,7 @@ from tests import engine_cases, float32
 from tests.tfnas.training import cases
 from tfnas import training
 from tfnas.engine import cache_size
+from tfnas.errors import InputError
 from tfnas.networks import keras_model
 from tfnas.training import augment, optimizers
 
@@ -238,6 +239,26 @@ def test_dropout_multiplies_features_and_their_gradient_in_training_alone():
     assert float(again.step(images.astype(np.float64), labels, 0.05).loss) != pytest.approx(loss, rel=1e-3)
     expected = cases.started(cases.small_graph(), PLAIN).predict(images)
     np.testing.assert_array_equal(cases.started(graph, PLAIN).predict(images), expected)
+
+
+def test_dropout_of_a_recipe_is_in_the_place_of_the_networks():
+    """Bit for bit what a network gives that has this rate itself; 0 is as without dropout layers."""
+    images, labels = cases.random_data(8, (8, 8, 1), 10)
+
+    def train(rate, recipe_rate):
+        recipe = dataclasses.replace(PLAIN, epochs=1, dropout=recipe_rate)
+        trainer = cases.started(cases.small_graph(dropout=rate), recipe)
+        list(trainer.run((images, labels)))
+        return trainer.weights()
+
+    own, none = train(0.6, None), train(0.0, None)
+    for rate, recipe_rate, expected in ((0.3, 0.6, own), (0.6, 0.6, own), (0.3, 0.0, none)):
+        found = train(rate, recipe_rate)
+        assert all(np.array_equal(found[key], value) for key, value in expected.items())
+    assert not np.array_equal(train(0.3, None)["conv.kernel"], own["conv.kernel"])
+    message = r"which it has none\. Received: dropout=0\.3"
+    with pytest.raises(InputError, match=message):
+        training.Trainer(cases.small_graph(), dataclasses.replace(PLAIN, dropout=0.3))
 
 
 def test_xla_gives_the_same_weights(digits):

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.usefixtures("uncompiled")
 
 SPACE = spaces.get("nasbench201")
 QUICK = dataclasses.replace(PAPER, layers=1, heads=(), epochs=2, width=6)
+ELSEWHERE = "the paper's numbers are of nasbench101 and do not stand beside those of nasbench201"
 
 
 def inputs_of(*, runs):
@@ -90,12 +91,30 @@ def test_every_line_is_the_best_by_validation_of_what_was_trained(monkeypatch, r
 
 
 def test_speed_ups_of_the_paper_are_of_its_5000(monkeypatch):
-    """Relative to what evolution has after fewer networks they are none of the paper's."""
+    """Relative to what evolution has after fewer networks, or in another space, they are none of the paper's."""
     curves = {name: np.arange(8.0).reshape(1, 4, 2) for name in (efficiency.EVOLUTION, efficiency.ONE, efficiency.TWO)}
-    inputs = inputs_of(runs=False)
-    for most, expected in ((efficiency.MOST, [12.4, 22.83]), (4999, [])):
+    other = inputs_of(runs=False)
+    own = dataclasses.replace(other, space=spaces.get("nasbench101"))
+    for inputs, most, expected in (
+        (own, efficiency.MOST, [12.4, 22.83]),
+        (own, 4999, []),
+        (other, efficiency.MOST, []),
+    ):
         rows = pd.DataFrame(efficiency._speedups(inputs, curves, most, 20, 60))
         assert rows.paper.dropna().tolist() == expected
+
+
+def test_accuracies_of_the_paper_are_of_its_space():
+    """Rows that it prints numbers of have them in NAS-Bench-101 alone."""
+    curves = {name: np.zeros((1, 5000, 2)) for name in (efficiency.RANDOM, efficiency.EVOLUTION)}
+    other = inputs_of(runs=False)
+    for name, paper, std in (
+        ("nasbench101", [93.66, 93.97, 95.06, 94.04], [0.25, 0.26]),
+        ("nasbench201", [], []),
+    ):
+        inputs = dataclasses.replace(other, space=spaces.get(name))
+        rows = pd.DataFrame(efficiency._at_budgets(inputs, curves, 5000, 172, 423_624))
+        assert (rows.paper.dropna().tolist(), rows.paper_std.dropna().tolist()) == (paper, std)
 
 
 @pytest.mark.parametrize("runs", [True, False])
@@ -118,7 +137,7 @@ def test_numbers_of_the_paper_stand_beside_ours(monkeypatch):
     assert set(expected) == {*efficiency._PRINTED.values(), "speedup_val", "speedup_test"}
 
 
-def test_from_the_command_line(tmp_path, monkeypatch):
+def test_from_the_command_line(tmp_path, monkeypatch, capsys):
     """On the embedded table, whose runs stand in for those that validate."""
     experiment = EXPERIMENTS["np_fig4"]
     make = functools.partial(experiment.make, settings=QUICK, most=150)
@@ -126,4 +145,6 @@ def test_from_the_command_line(tmp_path, monkeypatch):
     assert reproduce.main(["--experiment=np_fig4", f"--output={tmp_path}"]) == 0
     found = pd.read_csv(tmp_path / "results.csv")
     assert found[found.measure.str.startswith(("val", "test"))].ours.between(50, 100).all()
+    assert found.paper.isna().all()
+    assert ELSEWHERE in capsys.readouterr().out
     assert (tmp_path / "np_fig4.png").exists()

@@ -142,7 +142,7 @@ def test_tables_that_are_too_small(inputs, count, ns):
 
 
 @pytest.mark.parametrize("name", ["np_mse", "np_fig6", "np_fig7"])
-def test_from_the_command_line(tmp_path, monkeypatch, name):
+def test_from_the_command_line(tmp_path, monkeypatch, capsys, name):
     """On the embedded table, as the runner makes it."""
     experiment = EXPERIMENTS[name]
     make = functools.partial(experiment.make, settings=QUICK)
@@ -151,4 +151,7 @@ def test_from_the_command_line(tmp_path, monkeypatch, name):
     found = pd.read_csv(tmp_path / "results.csv")
     assert found[found.n > 0].ours.notna().all()
     assert (found.n > 0).sum() >= 2
+    assert found.paper.isna().all()
+    told = "the paper's numbers are of nasbench101 and do not stand beside those of nasbench201"
+    assert (told in capsys.readouterr().out) == (name == "np_mse")  # it prints none of the others
     assert {f"{name}.png", "recipe.json"} <= {path.name for path in tmp_path.iterdir()}

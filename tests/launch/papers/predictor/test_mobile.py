@@ -98,12 +98,15 @@ def test_evenly_spaced_predictions():
 
 
 @pytest.mark.parametrize("name", ["np_fig8", "np_fig9"])
-def test_from_the_command_line(tmp_path, monkeypatch, name):
+def test_from_the_command_line(tmp_path, monkeypatch, capsys, name):
     experiment = EXPERIMENTS[name]
     make = functools.partial(experiment.make, settings=QUICK)
     monkeypatch.setitem(EXPERIMENTS, name, dataclasses.replace(experiment, make=make, repeats=(2, 10)))
     assert reproduce.main([f"--experiment={name}", f"--output={tmp_path}"]) == 0
-    assert len(pd.read_csv(tmp_path / "results.csv")) >= 2
+    found = pd.read_csv(tmp_path / "results.csv")
+    assert len(found) >= 2
+    assert found.paper.notna().any()  # networks of another space are meant to stand in
+    assert "the paper's numbers are of proxylessnas, ours of nasbench201" in capsys.readouterr().out
     assert (tmp_path / f"{name}.png").exists()
 
 

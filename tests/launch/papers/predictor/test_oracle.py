@@ -110,8 +110,12 @@ def test_of_means_alone_nothing_can_be_drawn(columns):
 
 
 @pytest.mark.parametrize("name", ["np_fig3", "np_oracle"])
-def test_from_the_command_line(tmp_path, monkeypatch, name):
+def test_from_the_command_line(tmp_path, monkeypatch, capsys, name):
     monkeypatch.setitem(EXPERIMENTS, name, dataclasses.replace(EXPERIMENTS[name], repeats=(2, 100)))
     assert reproduce.main([f"--experiment={name}", f"--output={tmp_path}"]) == 0
-    assert pd.read_csv(tmp_path / "results.csv").ours.notna().all()
+    found = pd.read_csv(tmp_path / "results.csv")
+    assert found.ours.notna().all()
+    assert found.paper.isna().all()
+    told = "the paper's numbers are of nasbench101 and do not stand beside those of nasbench201"
+    assert told in capsys.readouterr().out
     assert (tmp_path / f"{name}.png").exists()
