@@ -183,7 +183,6 @@ def draw(frame: pd.DataFrame, *, run: float = math.nan, target: str = "the truth
     left.hlines(place, frame["icc_ranks_lo"], frame["icc_ranks_hi"], color="black", linewidth=1.2)
     left.set_xlim(0, 1)
     left.set_xlabel("share of the variance of ranks", fontsize=9)
-    left.legend(fontsize=7, loc="lower left")
     right.scatter(frame["limit"], place, marker="|", s=70, color="black", label="limit by the noise of the score")
     right.scatter(frame["spearman"], place, s=22, color=plots.PROXY_COLOUR, label="mean of all seeds")
     right.scatter(
@@ -197,5 +196,9 @@ def draw(frame: pd.DataFrame, *, run: float = math.nan, target: str = "the truth
     left.set_ylim(len(frame) - 0.4, -0.6)
     for axes in (left, right):
         plots.plain(axes)
-    figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=7, frameon=False)
+    handles, labels = (
+        of_left + of_right
+        for of_left, of_right in zip(left.get_legend_handles_labels(), right.get_legend_handles_labels(), strict=True)
+    )
+    figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=7, frameon=False)
     return figure
