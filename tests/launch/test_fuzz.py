@@ -43,6 +43,9 @@ COMMON = {"config": PATHS, "flagfile": PATHS}
 # What is tried beside the small job of `contract`, where that does not reach the checks of a flag.
 INSTEAD = {
     "reproduce": "--nolist --experiment=gs_table5_2 --scale=1e-9 --output=OUT",
+    # Spaces of cells have no dropout.
+    ("score", "dropout"): "--space=mnas --dataset=synthetic --num_archs=1 --width=8 --output=OUT",
+    ("train", "dropout"): "--space=mnas --dataset=synthetic --num_archs=1 --width=8 --batch_size=32 --output=OUT",
     ("prepare", "dataset"): "--dataset=synthetic",
     ("prepare", "scores"): "--out=OUT/kept.parquet --provenance=test",
     ("prepare", "data_dir"): "--dataset=synthetic",
