@@ -39,14 +39,7 @@ def interrupted(path, **more):
     for seed in (0, 1):
         trainer = cases.started(graph, RECIPE, seed=seed, precision="float64", **more)
         assert trainer.resume(checkpoint) == (seed == 1)
-        original, left = trainer.step, iter([None] * (3 if seed == 0 else 100))  # two an epoch
-
-        def step(*arguments, original=original, left=left):
-            if next(left, 0) == 0:
-                raise KeyboardInterrupt
-            return original(*arguments)
-
-        trainer.step = step
+        cases.interrupt_after(trainer, 3 if seed == 0 else 100)  # two an epoch
         with contextlib.suppress(KeyboardInterrupt):
             list(trainer.run(data(), seed=3, checkpoint=checkpoint))
         assert len(trainer.history) == 1 + seed

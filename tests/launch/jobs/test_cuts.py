@@ -146,15 +146,20 @@ def test_scores_without_any_value_break_no_cut(case):
     assert "broken" not in read(case, "seeds").index
 
 
-def test_isomorphic_networks_that_are_all_scored(case):
+def score_strings(case, scores):
+    """Records of five strings of each of four classes: `scores` gives those of one by its number and its text."""
     # Two paths that end in nothing: the same network, whatever stands before.
     archs = [f"|{a}~0|+|none~0|none~1|+|{b}~0|none~1|none~2|" for a in OPS for b in OPS[1:]]
     pd.DataFrame({"arch": archs, "accuracy": np.arange(len(archs), dtype=float)}).to_csv(case / "table.csv")
     with records.Writer(case / "strings") as writer:
         for i, arch in enumerate(archs):
             common = {"space": "nasbench201", "arch": arch, "dataset": "digits"}
-            writer.add([records.Record(**common, proxy="of the class", score=float(i % 4))])
-            writer.add([records.Record(**common, proxy="of the string", score=float(i))])
+            for name, score in scores(i, arch).items():
+                writer.add([records.Record(**common, proxy=name, score=float(score))])
+
+
+def test_isomorphic_networks_that_are_all_scored(case):
+    score_strings(case, lambda i, _: {"of the class": i % 4, "of the string": i})
     assert launch(case, "--cuts=classes", scores="strings") == 0
     rows = read(case, "classes")
     assert rows.loc["of the class", ["classes", "strings", "equal"]].tolist() == [4, 20, 1]
@@ -163,14 +168,11 @@ def test_isomorphic_networks_that_are_all_scored(case):
 
 
 def test_strings_of_a_class_that_differ_in_size_alone(case):
-    archs = [f"|{a}~0|+|none~0|none~1|+|{b}~0|none~1|none~2|" for a in OPS for b in OPS[1:]]
-    pd.DataFrame({"arch": archs, "accuracy": np.arange(len(archs), dtype=float)}).to_csv(case / "table.csv")
-    with records.Writer(case / "strings") as writer:
-        for i, arch in enumerate(archs):
-            common = {"space": "nasbench201", "arch": arch, "dataset": "digits"}
-            counted = float(arch.startswith("|nor_conv_3x3"))
-            writer.add([records.Record(**common, proxy="params", score=1000 * counted + i % 4)])
-            writer.add([records.Record(**common, proxy="counts dead layers", score=i % 4 + 10 * counted)])
+    def scores(i, arch):
+        counted = arch.startswith("|nor_conv_3x3")
+        return {"params": 1000 * counted + i % 4, "counts dead layers": i % 4 + 10 * counted}
+
+    score_strings(case, scores)
     assert launch(case, "--cuts=classes", scores="strings") == 0
     rows = pd.read_csv(case / "out" / "classes.csv").set_index(["proxy", "sizes"]).loc["counts dead layers"]
     # One string of each class has the dead convolution, and is no class of several among those of one size.

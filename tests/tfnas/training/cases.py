@@ -84,3 +84,15 @@ def assert_close(found, expected, tolerance=1e-9):
     for key, value in expected.items():
         scale = max(np.abs(value).max(), 1e-3)
         np.testing.assert_allclose(found[key], value, rtol=0, atol=tolerance * scale, err_msg=key)
+
+
+def interrupt_after(trainer, steps):
+    """As a signal does: the step after so many is not made."""
+    original, left = trainer.step, iter(range(steps))
+
+    def step(*arguments):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    trainer.step = step

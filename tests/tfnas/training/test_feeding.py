@@ -54,14 +54,7 @@ def test_it_goes_on_in_the_middle_of_an_epoch_and_at_its_end(both, tmp_path, ste
     for attempt in range(2):
         trainer = cases.started(cases.small_graph(), RECIPE, seed=attempt)
         assert trainer.resume(checkpoint) == (attempt == 1)
-        original, left = trainer.step, iter([None] * (100 if attempt else steps))
-
-        def step(*arguments, original=original, left=left):
-            if next(left, 0) == 0:
-                raise KeyboardInterrupt
-            return original(*arguments)
-
-        trainer.step = step
+        cases.interrupt_after(trainer, 100 if attempt else steps)
         with contextlib.suppress(KeyboardInterrupt):
             list(trainer.run(both[1], seed=5, checkpoint=checkpoint))
     assert_same(trainer.weights(), expected.weights())

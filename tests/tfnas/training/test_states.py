@@ -75,14 +75,7 @@ def test_a_signal_keeps_the_state_at_once(tmp_path, digits):
     list(expected.run(digits[0], seed=1))
     checkpoint = training.Checkpoint(tmp_path / "state", "this")
     trainer = cases.started(cases.small_graph(), recipe)
-    original, left = trainer.step, iter([None] * 70)  # of 64 an epoch
-
-    def step(*arguments):
-        if next(left, 0) == 0:
-            raise KeyboardInterrupt
-        return original(*arguments)
-
-    trainer.step = step
+    cases.interrupt_after(trainer, 70)  # of 64 an epoch
     with pytest.raises(KeyboardInterrupt):
         list(trainer.run(digits[0], seed=1, checkpoint=checkpoint))
     trainer = cases.started(cases.small_graph(), recipe, seed=2)
