@@ -204,22 +204,28 @@ def _import_graphs(path: epath.PathLike, options: Options) -> tables.Table:
     tables.require(frame.columns, GRAPH_COLUMNS, path)
     units = tables.signed(frame)
     frame = frame.assign(arch=archs(frame))
-    columns = options.columns or tables.numbers(frame.drop(columns=list(GRAPH_COLUMNS)), path)
-    table = tables.take(tables.Table(frame, units, options.provenance, _SPACE.name), columns, path)
-    return tables.with_units(table, options.units, path)
+    return _table(frame, units, frame.drop(columns=list(GRAPH_COLUMNS)), options, path)
 
 
 def _import_hashes(path: epath.PathLike, options: Options) -> tables.Table:
     frame, _ = tables.read_any(path)
     tables.require(frame.columns, ("hash",), path)
+    units = tables.signed(frame)
     frame = frame.assign(arch=of_hashes(frame["hash"].tolist()))
-    numbers = list(frame.select_dtypes(["number", "bool"]))
     if frame["arch"].duplicated().any():
         # Repeats of a measurement, as no table has two rows of one architecture.
+        numbers = list(frame.select_dtypes(["number", "bool"]))
         frame = frame.groupby("arch", sort=False)[numbers].mean().reset_index()
-    columns = options.columns or {name: name for name in numbers}
-    table = tables.take(tables.Table(frame, {}, options.provenance, _SPACE.name), columns, path)
-    return dataclasses.replace(table, units=options.units)
+    return _table(frame, units, frame.drop(columns="hash", errors="ignore"), options, path)
+
+
+def _table(
+    frame: pd.DataFrame, units: dict[str, str], values: pd.DataFrame, options: Options, path: epath.PathLike
+) -> tables.Table:
+    """Of a frame with a column `arch` the columns that are asked for, or all numbers of `values`, with their units."""
+    columns = options.columns or tables.numbers(values, path)
+    table = tables.take(tables.Table(frame, units, options.provenance, _SPACE.name), columns, path)
+    return tables.with_units(table, options.units, path)
 
 
 IMPORTERS = (

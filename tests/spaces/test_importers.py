@@ -235,6 +235,17 @@ class TestHashes:
         assert found.index.tolist() == [archs[3], archs[1], archs[0]]
         assert found.to_numpy().tolist() == [[4, 1], [1.5, 3.5], [0, 3]]
 
+    def test_percent_signs_and_tables_without_numbers(self, tmp_path):
+        path, _, options = _hashes(tmp_path)
+        hashes = pd.read_csv(path)[["hash"]]
+        hashes.assign(top1=["91.5%", "90%", "1%", "0%"]).to_csv(path, index=False)
+        assert importers.read(path, Options(**options)).units == {"top1": "percent"}
+        with pytest.raises(InputError, match="top1 has percent signs"):
+            importers.read(path, Options(**options | {"units": {"top1": "fraction"}}))
+        hashes.assign(top1=["91.5", "none", "1", "0"]).to_csv(path, index=False)
+        with pytest.raises(InputError, match="No column of numbers"):
+            importers.read(path, Options(**options))
+
     def test_a_hash_of_no_cell(self, tmp_path, monkeypatch):
         path, archs, options = _hashes(tmp_path)
         monkeypatch.setattr(type(SPACE), "enumerate", lambda self: map(self.parse, archs[:3]))
