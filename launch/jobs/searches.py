@@ -128,10 +128,8 @@ class Searches:
         """
         import pandas as pd
 
-        wanted, rows = (
-            range(self.asked.repeats),
-            self.files.read("repeats.csv", REPEATS).to_dict("records"),
-        )
+        wanted = range(self.asked.repeats)
+        rows = self.files.read("repeats.csv", REPEATS).to_dict("records")
         done = {(row["settings"], row["repeat"]) for row in rows}
         digests = {variant: self.digest(variant) for variant in variants(self.asked, self.known)}
         for variant in digests:

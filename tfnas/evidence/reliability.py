@@ -196,9 +196,5 @@ def draw(frame: pd.DataFrame, *, run: float = math.nan, target: str = "the truth
     left.set_ylim(len(frame) - 0.4, -0.6)
     for axes in (left, right):
         plots.plain(axes)
-    handles, labels = (
-        of_left + of_right
-        for of_left, of_right in zip(left.get_legend_handles_labels(), right.get_legend_handles_labels(), strict=True)
-    )
-    figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=7, frameon=False)
+    figure.legend(loc="outside lower center", ncols=6, fontsize=7, frameon=False)  # of both panels
     return figure

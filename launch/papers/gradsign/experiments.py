@@ -43,8 +43,8 @@ EXPERIMENTS = (
         jobs=Scored(("gradsign", "synflow", "naswot"), flavour="tiny", batch_size=128, first_only=True),
         small_size=64,
         deviations="test accuracies alone, not those of validation beside them; one initialisation of each network "
-        "serves all runs (the paper does not say); brackets are one "
-        "standard deviation over the runs on either side",
+        "serves all runs (the paper does not say); brackets are one standard deviation "
+        "over the runs on either side",
         **_NB201,
     ),
     Experiment(
