@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfnas.evidence import plots, rows
-from tfnas.evidence.reading import repeats_of
+from tfnas.evidence.reading import counting, repeats_of
 
 if TYPE_CHECKING:  # both take their time to import
     import pandas as pd
@@ -52,7 +52,7 @@ def within_classes(scores: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
     """
     import pandas as pd
 
-    ok = scores["score"].notna() & (scores["status"].eq("ok") if "status" in scores else True)
+    ok = counting(scores)
     found = []
     for proxy, every in scores.groupby("proxy", sort=False):
         part = every[ok[every.index]]

@@ -194,6 +194,12 @@ def repeats_of(scores: pd.DataFrame) -> list[str]:
     return [column for column in REPEATS if column in scores and scores[column].notna().any()]
 
 
+def counting(scores: pd.DataFrame) -> pd.Series:
+    """Which rows have a score that counts, infinite ones too: by row; files beside records have no status."""
+    known = scores["score"].notna()
+    return known & scores["status"].eq("ok") if "status" in scores else known
+
+
 def check_settings(frame: pd.DataFrame, hint: str = _HINT) -> None:
     """Refuses to average scores that were not computed alike.
 

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfnas.evidence import bootstrap, plots, rows, statistics
-from tfnas.evidence.reading import repeats_of
+from tfnas.evidence.reading import counting, repeats_of
 
 if TYPE_CHECKING:  # both take their time to import
     import pandas as pd
@@ -65,7 +65,7 @@ def measured(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
     Args:
         scores: as in `between_seeds`.
     """
-    ok = scores["score"].notna() & (scores["status"].eq("ok") if "status" in scores else True)
+    ok = counting(scores)
     found = {}
     for proxy, group in scores[ok].groupby("proxy", sort=False):
         if columns := repeats_of(group):

@@ -189,6 +189,6 @@ def _settings(records: pd.DataFrame) -> list[str]:
 def _machines(records: pd.DataFrame) -> str:
     devices = ", ".join(sorted(set(records["device"]))) or "unknown"
     return (
-        f"durations are seconds of wall clock, with the tracing of each network, on {devices}; they depend on what "
+        f"durations are seconds of wall clock on {devices}, without the tracing of each network; they depend on what "
         "else that machine did, so that methods compare where one run has computed them all"
     )

@@ -24,9 +24,10 @@ _IMPORT = f"python -m launch.prepare --table={_FULL} --space=nasbench101 --out=n
 _SOURCE = f"Of NAS-Bench-101, {_FULL} ({SOURCE}{_FULL}) alone has accuracies of short trainings: {_IMPORT}"
 _MNAS = (
     "SGD with Nesterov's momentum (launch.train), not MnasNet's RMSProp; multiply-adds, not the milliseconds of a "
-    "phone (--scores takes records with others); more than the paper's 50,000 images are held out of the training "
-    "split. At --scale=small 60 networks and 32 pixels, and nothing is trained longer: what selects is the accuracy on "
-    "the images held out (of imagenet2012 on those that train, as there may be one a class), what judges that on the "
+    "phone (--scores takes records with others); on ImageNet a tenth of the training split is held out, 128,000 images "
+    "where the paper has 50,000. At --scale=small 60 networks and 32 pixels, and nothing is trained longer: what "
+    "selects is the accuracy on the images held out (of imagenet2012 on those that train, as there may be one a "
+    "class), what judges that on the "
     f"test images after the same epochs; {_BRACKETS}"
 )
 

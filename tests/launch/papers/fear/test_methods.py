@@ -65,7 +65,7 @@ def test_settings_are_told(truth):
     assert notes[0] == "networks of width 16, 5 cells a stage (tiny)"
     told = "FEAR: threshold=0.6, cells=4; stage 1: epochs=200, batch_size=256, train_split=train; stage 2: epochs=5;"
     assert notes[1].startswith(told)
-    assert notes[2].startswith("durations are seconds of wall clock, with the tracing of each network, on here;")
+    assert notes[2].startswith("durations are seconds of wall clock on here, without the tracing of each network;")
 
 
 def test_repeats_are_averaged(truth):
