@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from launch.papers.fear.methods import FEAR, SHORT, TIME
+from launch.papers.fear.methods import EPOCHS, FEAR, SHORT, TIME
 from tfnas.evidence import plots
 
 if TYPE_CHECKING:
@@ -106,19 +106,22 @@ def _curves(axes: Axes, methods: Methods, curves: pd.DataFrame, quality: str) ->
 
 
 def times(parts: Sequence[Methods]) -> Figure:
-    """Seconds until the threshold against test accuracy, a panel for each data set."""
+    """Seconds and epochs until the threshold against test accuracy, a column of panels for each data set."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.6 * len(parts) + 0.4, 3.2), layout="constrained")
-    panels = figure.subplots(1, len(parts), squeeze=False)[0]
-    for axes, methods in zip(panels, parts, strict=True):
-        seconds = -methods.scores[TIME]
-        axes.plot(seconds, methods.truth, ".", color=plots.PROXY_COLOUR, alpha=0.7)
-        lost = int(seconds.isna().sum())
+    shown = {TIME: "seconds", EPOCHS: "epochs"}
+    shown = {name: unit for name, unit in shown.items() if any(methods.scores[name].notna().any() for methods in parts)}
+    figure = Figure(figsize=(3.6 * len(parts) + 0.4, 2.8 * len(shown) + 0.4), layout="constrained")
+    panels = figure.subplots(max(1, len(shown)), len(parts), squeeze=False)
+    for line, (name, unit) in zip(panels, shown.items(), strict=False):
+        for axes, methods in zip(line, parts, strict=True):
+            axes.plot(-methods.scores[name], methods.truth, ".", color=plots.PROXY_COLOUR, alpha=0.7)
+            axes.set_xlabel(f"{unit} to reach the training accuracy", fontsize=8)
+            plots.plain(axes)
+        line[0].set_ylabel("test accuracy (%)", fontsize=8)
+    for axes, methods in zip(panels[0], parts, strict=True):
+        lost = int(methods.scores[TIME].isna().sum())
         axes.set_title(methods.dataset + (f"\n{lost} networks never reach the threshold" if lost else ""), fontsize=9)
-        axes.set_xlabel("seconds to reach the training accuracy", fontsize=8)
-        plots.plain(axes)
-    panels[0].set_ylabel("test accuracy (%)", fontsize=8)
     return figure
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FEAR, TIME, SHORT = "fear", "time_to_threshold", "shortreg"
+# Minus the epochs of stage 1.
+EPOCHS = "epochs_to_threshold"
 # What makes records of them. A short training counts at its end, where its rate has fallen to 0.
 _ASKED = {FEAR: FEAR, TIME: FEAR, SHORT: f"{SHORT} --epochs=2 --after_epochs=2"}
 # Lengths and batches are what methods differ in.
@@ -138,9 +140,12 @@ def named_records(records: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, tuple[
     return found, lengths
 
 
-def details_of(records: pd.DataFrame, name: str) -> pd.Series:
-    """A number of the details of records, 0 where they have none."""
-    return records["details"].map(lambda text: json.loads(text).get(name, 0))
+def epochs_to_threshold(inputs: Inputs, dataset: str) -> pd.Series:
+    """Epochs of stage 1 by architecture, mean over repeats; 0 where records do not tell them."""
+    records = records_of(inputs, dataset)
+    records = records[records["proxy"] == TIME]
+    epochs = records["details"].map(lambda text: json.loads(text).get("epochs", 0))
+    return epochs.groupby(records["arch"]).mean()
 
 
 def _check_alike(records: pd.DataFrame) -> None:

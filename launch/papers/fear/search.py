@@ -12,7 +12,7 @@ import numpy as np
 from launch.papers import picking
 from launch.papers.base import Inputs, Made
 from launch.papers.fear import figures
-from launch.papers.fear.methods import FEAR, SHORT, TIME, Methods, details_of, gather, records_of
+from launch.papers.fear.methods import FEAR, SHORT, TIME, Methods, epochs_to_threshold, gather
 from launch.papers.fear.times import RATIO
 from launch.papers.ranking import expected
 from tfnas import seeds
@@ -157,9 +157,7 @@ def _known(inputs: Inputs, dataset: str) -> tuple[Methods, Timed, list[str]]:
         seconds=methods.seconds[known],
         notes=methods.notes if known.all() else (*methods.notes, lacking),
     )
-    records = records_of(inputs, dataset)
-    records = records[records["proxy"] == TIME]
-    epochs = details_of(records, "epochs").groupby(records["arch"]).mean().reindex(methods.truth.index)
+    epochs = epochs_to_threshold(inputs, dataset).reindex(methods.truth.index)
     times = methods.seconds[TIME].to_numpy(float)
     timed = Timed(
         methods.scores[FEAR].to_numpy(float),

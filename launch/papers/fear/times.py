@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from launch.papers.base import Inputs, Made
 from launch.papers.fear import figures
-from launch.papers.fear.methods import TIME, Methods, gather
+from launch.papers.fear.methods import EPOCHS, TIME, Methods, epochs_to_threshold, gather
 from tfnas import evidence
 from tfnas.evidence import bootstrap, rows, statistics
 
@@ -20,6 +21,9 @@ _RESAMPLES = 1000
 
 def times(inputs: Inputs) -> Made:
     """For each data set Spearman's rho of speed and accuracy, sizes beside it, and what a cut-off would lose.
+
+    Speed is minus seconds, as in the paper, and minus epochs, which do not depend on how long a step takes: on a
+    machine that computes as it should, large networks take longer to the same epoch.
 
     The last row of a data set is the share of the best 10 % by accuracy that reach the threshold within 4 times the
     seconds of the fastest network: late bloomers, which a cut-off would lose, make it less than 1.
@@ -34,6 +38,9 @@ def times(inputs: Inputs) -> Made:
         # A folder may have other scores of more networks, and trainings that failed.
         timed = methods.seconds[TIME].notna()
         methods = methods.of(timed)
+        epochs = epochs_to_threshold(inputs, dataset).reindex(methods.truth.index)
+        passed = -epochs.where(methods.scores[TIME].notna() & (epochs > 0))
+        methods = dataclasses.replace(methods, scores=methods.scores.assign(**{EPOCHS: passed}))
         parts.append(methods)
         notes += methods.notes
         speed, truth = methods.scores[TIME].to_numpy(float), methods.truth.to_numpy(float)
@@ -41,7 +48,8 @@ def times(inputs: Inputs) -> Made:
         notes.append(f"{dataset}: {lost} of {len(truth)} networks have not reached the threshold")
         if other := int((~timed).sum()):
             notes.append(f"{dataset}: {other} networks without a time are left out")
-        for name in (TIME, *(name for name in evidence.BASELINES if name in methods.scores)):
+        told = [EPOCHS] if passed.notna().any() else []
+        for name in (TIME, *told, *(name for name in evidence.BASELINES if name in methods.scores)):
             made.append(_correlation(methods, name, inputs.seed))
         made.append(_kept(methods, inputs.seed))
     return Made(pd.DataFrame(made), figures.times(parts), tuple(dict.fromkeys(notes)))

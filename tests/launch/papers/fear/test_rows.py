@@ -1,5 +1,6 @@
 """Rows of tables and figures: the numbers of loops, beside the paper's."""
 
+import json
 import math
 
 import numpy as np
@@ -116,6 +117,20 @@ def test_times_rank_the_networks_that_reach_the_threshold(records, truth):
     assert row["ours"] == pytest.approx(stats.spearmanr(speed, known)[0])
     assert (row["n"], row["left_out"]) == (37, 3)
     assert row["low"] < row["ours"] < row["high"]
+    row = cases.one(made, "epochs_to_threshold", "spearman")
+    epochs = {
+        entry["arch"]: json.loads(entry["details"])["epochs"]
+        for entry in records.to_dict("records")
+        if "epochs" in entry["details"]
+    }
+    reached = [
+        arch
+        for arch in truth.index
+        if arch in set(records["arch"][(records["proxy"] == "fear") & (records["status"] == "ok")])
+    ]
+    ranked = [-epochs[arch] for arch in reached]
+    assert row["ours"] == pytest.approx(stats.spearmanr(ranked, known)[0])
+    assert row["n"] == 37
     sizes = of(records, truth, "params")[0]
     assert cases.one(made, "params", "spearman")["ours"] == pytest.approx(stats.spearmanr(sizes, known)[0])
     row = cases.one(made, "time_to_threshold", "share of the best 10 % within 4 times the fastest")
@@ -124,6 +139,12 @@ def test_times_rank_the_networks_that_reach_the_threshold(records, truth):
     within = [all_records["score"].iloc[place] >= -4 * -all_records["score"].max() for place in best]
     assert row["ours"] == pytest.approx(np.mean(within))
     assert row["n"] == 4
+
+
+def test_times_without_epochs_are_of_seconds_alone(records, truth):
+    made = times(cases.inputs_of("fear_fig2", records.assign(details="{}"), truth))
+    assert "epochs_to_threshold" not in set(made.rows["method"])
+    assert len(made.figure.axes) == 1
 
 
 def test_late_bloomers_are_what_a_cut_off_loses():
