@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from launch.flags.reproduction import Reproduction
 from launch.papers.facts import facts
+from launch.papers.parts import Parts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +57,7 @@ class Inputs:
         seed: of resamples and random subsets.
         drawn: architectures that the scale has asked for; () where records are given.
         repeats: of what is repeated at random, as --scale asks for.
+        parts: where what takes long is kept.
     """
 
     experiment: Experiment
@@ -66,6 +68,7 @@ class Inputs:
     seed: int
     drawn: tuple[str, ...] = ()
     repeats: int = 1
+    parts: Parts = dataclasses.field(default_factory=Parts)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,8 +15,9 @@ from launch.flags.reproduction import EMBEDDED_NOTE, Reproduction
 from launch.jobs import base as jobs
 from launch.papers import joining, printing, truth
 from launch.papers.base import Experiment, Inputs, Jobs
+from launch.papers.parts import Parts, digest
 from launch.papers.scored import Scored
-from tfnas import files
+from tfnas import environment, files
 from tfnas.errors import InputError
 from tfnas.runs import sources
 
@@ -50,7 +51,9 @@ def check(request: Reproduction, experiment: Experiment) -> None:
 
 
 def run(request: Reproduction, experiment: Experiment, output: str, workers: Workers) -> None:
-    """Makes an experiment and writes results.csv, its figure and recipe.json; records go to `output`/scores.
+    """Makes an experiment and writes results.csv, its figure and recipe.json.
+
+    Records go to `output`/scores, other parts that take long to `output`/parts.
 
     Raises:
         InputError: a column, the data sets or records are missing.
@@ -79,7 +82,11 @@ def run(request: Reproduction, experiment: Experiment, output: str, workers: Wor
         same = {"isomorphic": request.isomorphic}
         records, frame, notes = joining.join(found, pool.frame, known.space, f"{where} and {request.truth}", **same)
     repeats = request.count(*experiment.repeats, experiment.repeats[1], least=1)
-    inputs = Inputs(experiment, known.space, frame, known.datasets, records, request.seed, drawn, repeats)
+    parts = Parts()
+    if experiment.jobs is None:  # else records are what is kept
+        common = {"experiment": experiment.id, "seed": request.seed, "tfnas": environment.version("tfnas")}
+        parts = Parts(f"{output}/parts", common | {"truth": digest(frame), "datasets": known.datasets})
+    inputs = Inputs(experiment, known.space, frame, known.datasets, records, request.seed, drawn, repeats, parts)
     if experiment.second is not None and not request.scores:
         inputs = _continued(request, inputs, known, output, workers)
     made = experiment.make(inputs)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -66,10 +67,14 @@ def kendall(inputs: Inputs, *, settings: Settings = SETTINGS) -> Made:
                 found = prediction.baseline("mlp", known, codes, number, repeat, inputs.seed)
                 taus.setdefault(("mlp", number), []).append(_tau(known, found, half, repeat, inputs.seed))
             for part in prediction.together(range(inputs.repeats)):
-                found = prediction.train(settings, known, number, part, inputs.seed, None).predict_graphs(graphs)
-                for place, repeat in enumerate(part):
-                    tau = _tau(known, found[:, place], half, repeat, inputs.seed)
-                    taus.setdefault((GCN, number), []).append(tau)
+
+                def learned(known: Known = known, number: int = number, part: Sequence[int] = part) -> dict[str, Any]:
+                    found = prediction.train(settings, known, number, part, inputs.seed, None).predict_graphs(graphs)
+                    taus = [_tau(known, found[:, at], half, repeat, inputs.seed) for at, repeat in enumerate(part)]
+                    return {"tau": np.array(taus)}
+
+                about = {"dataset": dataset, "n": number, "repeats": list(part), "settings": settings}
+                taus.setdefault((GCN, number), []).extend(inputs.parts.get(learned, **about)["tau"])
     rows = []
     for (name, number), values in taus.items():
         paper = inputs.experiment.expected.get(_PRINTED.get((name, number), ""), math.nan)

@@ -57,14 +57,21 @@ def search_efficiency(inputs: Inputs, *, settings: Settings = PAPER, most: int =
     for part in prediction.together(range(inputs.repeats)):
         drawn = known.accuracies if values is None else tables.draw_runs(values, inputs.seed, part[0])
         seen = dataclasses.replace(known, accuracies=drawn)
-        orders = itertools.chain(
-            _searched(table, drawn, part, most, inputs.seed),
-            _predicted(settings, seen, part, most, number, threshold, inputs.seed),
-        )
-        for name, rows in orders:
-            found.setdefault(name, []).append(_best(seen, rows))
+
+        def curves(part: Sequence[int] = part, seen: Known = seen) -> dict[str, np.ndarray]:
+            lines: dict[str, list[np.ndarray]] = {}
+            orders = itertools.chain(
+                _searched(table, seen.accuracies, part, most, inputs.seed),
+                _predicted(settings, seen, part, most, number, threshold, inputs.seed),
+            )
+            for name, rows in orders:
+                lines.setdefault(name, []).append(_best(seen, rows))
+            return {name: np.stack(line) for name, line in lines.items()}
+
+        for name, line in inputs.parts.get(curves, repeats=list(part), settings=settings, most=most).items():
+            found.setdefault(name, []).append(line)
     # [repeats, networks trained, validation and test] of each, in percent; searches by predictors begin behind N.
-    lines = {name: np.stack(curves) for name, curves in found.items()}
+    lines = {name: np.concatenate(parts) for name, parts in found.items()}
     best = _oracle(inputs, known, values)
     rows = _at_budgets(inputs, lines, most, number, count)
     for kind, line in zip(KINDS, best.T, strict=True):

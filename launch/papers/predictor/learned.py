@@ -114,11 +114,17 @@ def sizes(inputs: Inputs, *, settings: Settings = PAPER, ns: Sequence[int] = SIZ
     for n in fitting:
         picks = []
         for part in prediction.together(range(inputs.repeats)):
-            cuts = tables.cuts(known, threshold, n, part, seed)
-            predicted = model.ranked(*tables.stages(settings, known, n, part, seed, cuts, known.graphs))
-            for repeat, column in zip(part, predicted.T, strict=True):
-                top = prediction.ranking(column, prediction.draw(known, n, repeat, seed), repeat, seed)
-                picks.append(prediction.best_so_far(known.accuracies, top[: budgets[-1] - n]))
+
+            def picked(n: int = n, part: Sequence[int] = part) -> dict[str, np.ndarray]:
+                cuts, found = tables.cuts(known, threshold, n, part, seed), []
+                predicted = model.ranked(*tables.stages(settings, known, n, part, seed, cuts, known.graphs))
+                for repeat, column in zip(part, predicted.T, strict=True):
+                    top = prediction.ranking(column, prediction.draw(known, n, repeat, seed), repeat, seed)
+                    found.append(prediction.best_so_far(known.accuracies, top[: budgets[-1] - n]))
+                return {"picks": np.stack(found)}
+
+            about = {"n": n, "repeats": list(part), "settings": settings, "most": budgets[-1]}
+            picks += list(inputs.parts.get(picked, **about)["picks"])
         lines[f"N = {n}"] = 100 * known.accuracies[np.array(picks)]
         for budget in budgets:
             values = lines[f"N = {n}"][:, budget - n - 1]

@@ -11,6 +11,7 @@ import spaces
 from launch import reproduce
 from launch.jobs import prediction
 from launch.papers.base import Inputs
+from launch.papers.parts import Parts
 from launch.papers.predictor import efficiency, evolution, oracle, tables
 from launch.papers.registry import EXPERIMENTS
 from tfnas import seeds
@@ -148,3 +149,28 @@ def test_from_the_command_line(tmp_path, monkeypatch, capsys):
     assert found.paper.isna().all()
     assert ELSEWHERE in capsys.readouterr().out
     assert (tmp_path / "np_fig4.png").exists()
+
+
+def test_an_interrupted_figure_goes_on_with_the_repeats_that_are_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(prediction, "TOGETHER", 1)
+    inputs = dataclasses.replace(inputs_of(runs=True), repeats=3)
+    whole = efficiency.search_efficiency(inputs, settings=QUICK, most=50)
+    inputs = dataclasses.replace(inputs, parts=Parts(str(tmp_path)))
+    trained, train = [], prediction.train
+
+    def until(last):
+        def asked(settings, known, number, repeats, *rest):
+            if list(repeats) == [last]:
+                raise KeyboardInterrupt
+            trained.append(list(repeats))
+            return train(settings, known, number, repeats, *rest)
+
+        return asked
+
+    monkeypatch.setattr(prediction, "train", until(2))
+    with pytest.raises(KeyboardInterrupt):
+        efficiency.search_efficiency(inputs, settings=QUICK, most=50)
+    monkeypatch.setattr(prediction, "train", until(9))
+    made = efficiency.search_efficiency(inputs, settings=QUICK, most=50)
+    assert trained == [[0], [0], [1], [1], [2], [2]]
+    pd.testing.assert_frame_equal(made.rows, whole.rows)
