@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from launch.papers.base import Inputs, Made
 from launch.papers.fear import bins, figures
-from launch.papers.fear.methods import FEAR, SHORT, TIME, Methods, gather
+from launch.papers.fear.methods import FEAR, SHORT, TIME, Methods, elsewhere, gather
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +46,8 @@ def table(inputs: Inputs) -> Made:
             printed = paper["short_s"][percent] if quality == "spearman" else math.nan
             made.append(_row(methods, near, "seconds", printed, near=True))
     rows = pd.DataFrame(made).drop_duplicates(["method", "measure"], ignore_index=True)
-    return Made(rows, figures.compared(methods, found, None, answered), (*methods.notes, _FAVOUR))
+    notes = (*methods.notes, _FAVOUR, *elsewhere(inputs))
+    return Made(rows, figures.compared(methods, found, None, answered), notes)
 
 
 def frontiers(inputs: Inputs) -> Made:
@@ -69,9 +70,10 @@ def frontiers(inputs: Inputs) -> Made:
 
 
 def _printed(inputs: Inputs, name: str) -> dict[int, float]:
-    """Numbers that the paper prints, by the percentage of the bin; NaN for one that cannot be read."""
-    facts = inputs.experiment.expected
-    return {percent: math.nan if x is None else x for percent, x in zip(facts["bins"], facts[name], strict=True)}
+    """What the paper prints, by the percentage of the bin; NaN where it cannot be read or is of other data."""
+    facts, other = inputs.experiment.expected, elsewhere(inputs)
+    pairs = zip(facts["bins"], facts[name], strict=True)
+    return {percent: math.nan if number is None or other else number for percent, number in pairs}
 
 
 def _row(methods: Methods, of: pd.Series, measure: str, paper: float, *, near: bool = False) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
+from launch.flags.reproduction import EMBEDDED_DATASET
 from launch.jobs.after import parse_after
 from launch.papers import after
 from launch.papers.base import HINT, Inputs
@@ -115,6 +116,17 @@ def gather(inputs: Inputs, dataset: str, *needed: str) -> Methods:
     if len(lost := wide[short].isna().sum().loc[lambda count: count > 0]):
         notes.append("networks without a score: " + "; ".join(f"{name} {count}" for name, count in lost.items()))
     return Methods(dataset, truth, wide, seconds, short, lengths, tuple(notes))
+
+
+def elsewhere(inputs: Inputs) -> tuple[str, ...]:
+    """What is to be told where records are of another data set, beside which the paper's numbers do not stand.
+
+    Of the digits, which stand in for all data sets, the runner says so.
+    """
+    theirs, ours = next(iter(inputs.experiment.columns)), inputs.datasets[0]
+    if ours in (theirs, EMBEDDED_DATASET):
+        return ()
+    return (f"the paper's numbers are of {theirs} and do not stand beside those of {ours}",)
 
 
 def named_records(records: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, tuple[int, int]]]:

@@ -12,7 +12,7 @@ import numpy as np
 from launch.papers import picking
 from launch.papers.base import Inputs, Made
 from launch.papers.fear import figures
-from launch.papers.fear.methods import FEAR, SHORT, TIME, Methods, epochs_to_threshold, gather
+from launch.papers.fear.methods import FEAR, SHORT, TIME, Methods, elsewhere, epochs_to_threshold, gather
 from launch.papers.fear.times import RATIO
 from launch.papers.ranking import expected
 from tfnas import seeds
@@ -93,7 +93,7 @@ def random_search(inputs: Inputs) -> Made:
             ratios = np.divide(seconds, [run.seconds for run in searches[FEAR]])
             row = about | _over(f"{figures.SECONDS}, times those of {FEAR}", ratios)
             mean = np.mean(seconds) / np.mean([run.seconds for run in searches[FEAR]])
-            paper = expected(inputs.experiment, "speedup") if of else math.nan
+            paper = expected(inputs.experiment, "speedup") if of and not elsewhere(inputs) else math.nan
             made.append(row | {"ours": mean, "paper": paper})
     rows = pd.DataFrame(made)
     lost = int((~timed.reached).sum())
@@ -102,6 +102,7 @@ def random_search(inputs: Inputs) -> Made:
         f"of {len(truth)} networks {lost} never reach the threshold; a search by FEAR pays for them what the cut-off "
         f"of {RATIO:g} times the fastest first stage so far leaves, and does not choose them",
         "low and high are one standard deviation over runs, which share their networks",
+        *elsewhere(inputs),
     )
     return Made(rows, figures.search(rows), notes)
 
@@ -174,7 +175,7 @@ def _over(measure: str, values: Sequence[float]) -> dict[str, Any]:
 
 
 def _printed(inputs: Inputs, of: str, mean: str, deviation: str) -> dict[str, Any]:
-    if not of:
+    if not of or elsewhere(inputs):
         return {"paper": math.nan, "paper_std": math.nan}
     return {
         "paper": expected(inputs.experiment, of, mean),

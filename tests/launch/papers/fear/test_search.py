@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from launch.papers.fear import search
+from launch.papers.fear.compared import table
 from launch.papers.fear.search import Run, Timed, by_fear, by_score, random_search
 from tests.launch.papers.fear import cases
 from tfnas import seeds
@@ -93,13 +94,13 @@ def test_without_a_network_that_all_methods_know_there_is_no_search():
 
 
 def test_rows_are_those_of_ten_searches_through_the_same_networks():
-    truth = cases.truth_of()
+    truth = cases.truth_of(dataset="cifar100")
     records = cases.all_records(truth)
     made = random_search(cases.inputs_of("fear_random_search", records, truth, seed=3))
     by = {name: of.set_index("arch") for name, of in records.groupby("proxy")}
     stage, fear = by["time_to_threshold"], by["fear"]
     short = records[(records["proxy"] == "shortreg_after4") & (records["batch_size"] == 256)].set_index("arch")
-    accuracy = truth["cifar10"]
+    accuracy = truth["cifar100"]
     won, cost, other, dear = [], [], [], []
     for run in range(search.RUNS):
         rng = np.random.default_rng(seeds.derive_seed(3, "fear_random_search", run))
@@ -140,3 +141,16 @@ def test_rows_are_those_of_ten_searches_through_the_same_networks():
     drawn = {of.get_label(): of.lines[0].get_xydata()[0] for of in made.figure.axes[0].containers}
     assert drawn["fear"] == pytest.approx([np.mean(cost), np.mean(won)])
     assert drawn[name] == pytest.approx([np.mean(dear), np.mean(other)])
+
+
+def test_the_papers_numbers_do_not_stand_beside_those_of_another_data_set():
+    truth = cases.truth_of()
+    records = cases.all_records(truth)
+    note = "the paper's numbers are of cifar100 and do not stand beside those of cifar10"
+    for name, make in (("fear_random_search", random_search), ("fear_table3a", table)):
+        made = make(cases.inputs_of(name, records, truth))
+        assert made.rows["paper"].isna().all()
+        assert note in made.notes
+        digits = make(cases.inputs_of(name, records, truth.set_axis(["digits"], axis=1)))
+        assert digits.rows["paper"].notna().any()
+        assert note.replace("cifar10", "digits") not in digits.notes
