@@ -90,7 +90,8 @@ def renamed(others: Mapping[str, pd.DataFrame], names: Mapping[str, str]) -> dic
 
     Args:
         others: long frames by where they are from.
-        names: what a score is called there, by its name here. What has its name there already is left out.
+        names: what a score is called there, by its name here. What has its name there already is left out. Several
+            may be held against the same one.
 
     Raises:
         InputError: none of the places has a score of such a name.
@@ -99,11 +100,14 @@ def renamed(others: Mapping[str, pd.DataFrame], names: Mapping[str, str]) -> dic
     for name in names.values():
         if name not in there:
             raise unknown("score of --against (--against_names)", name, there)
-    here, found = {theirs: mine for mine, theirs in names.items()}, {}
+    import pandas as pd
+
+    found = {}
     for place, frame in others.items():
-        known = frame["proxy"].map(lambda name: here.get(name, ""))
-        left = known.ne("") | ~frame["proxy"].isin(known)
-        found[place] = frame[left].assign(proxy=known.where(known.ne(""), frame["proxy"])[left])
+        known = {mine: theirs for mine, theirs in names.items() if theirs in set(frame["proxy"])}
+        rest = frame[~frame["proxy"].isin([*known, *known.values()])]
+        parts = [frame[frame["proxy"] == theirs].assign(proxy=mine) for mine, theirs in known.items()]
+        found[place] = pd.concat([rest, *parts])
     return found
 
 

@@ -238,3 +238,9 @@ def test_names_may_be_exchanged():
     frame = pd.DataFrame({"arch": ["x", "x", "y"], "proxy": ["a", "b", "c"], "score": [1.0, 2.0, 3.0]})
     found = cuts.renamed({"there": frame}, {"a": "b", "b": "a"})["there"]
     assert dict(zip(found["proxy"], found["score"], strict=True)) == {"b": 1, "a": 2, "c": 3}
+
+
+def test_several_scores_may_be_held_against_the_same_one():
+    frame = pd.DataFrame({"arch": ["x", "x", "y"], "proxy": ["a", "b", "c"], "score": [1.0, 2.0, 3.0]})
+    found = cuts.renamed({"there": frame}, {"a": "b", "d": "b"})["there"]
+    assert dict(zip(found["proxy"], found["score"], strict=True)) == {"a": 2, "d": 2, "c": 3}
