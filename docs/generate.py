@@ -103,11 +103,12 @@ def result_page(folder: pathlib.Path) -> str:
     shown = [row for row in rows if row["measure"] not in CURVES][:SHOWN]
     experiment, fact = registry.get(config["experiment"]), facts()[config["experiment"]]
     date, versions = made["started"].partition("T")[0], made["packages"]
+    cores = "1 core" if made["cores"] == 1 else f"{made['cores']} cores"
     parts = [
         f"# {folder.name}: {fact['title']}",
         *_kept(folder / "README.md"),
         f"<!-- {NOTE} -->",
-        f"{fact['paper']}. Made on {date}, {made['cpu']}, {made['cores']} cores, TensorFlow {versions['tensorflow']}, "
+        f"{fact['paper']}. Made on {date}, {made['cpu']}, {cores}, TensorFlow {versions['tensorflow']}, "
         f"Keras {versions['keras']}. All numbers are in `results.csv`, settings in `config.json` and `recipe.json`.",
         "```bash\n" + _command(config, folder) + "\n```",
         f"![{fact['title']}]({experiment.id}.png)",

@@ -120,8 +120,10 @@ def times(parts: Sequence[Methods]) -> Figure:
             plots.plain(axes)
         line[0].set_ylabel("test accuracy (%)", fontsize=8)
     for axes, methods in zip(panels[0], parts, strict=True):
-        lost = int(methods.scores[TIME].isna().sum())
-        axes.set_title(methods.dataset + (f"\n{lost} networks never reach the threshold" if lost else ""), fontsize=9)
+        seconds = methods.scores[TIME]
+        lost = int(seconds.isna().sum())
+        told = f"\nthreshold never reached by {lost} of {len(seconds)} networks" if lost else ""
+        axes.set_title(methods.dataset + told, fontsize=9)
     return figure
 
 
