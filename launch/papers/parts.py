@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import io
 import json
@@ -27,10 +28,12 @@ class Parts:
     Attributes:
         folder: where; "" keeps nothing.
         common: what every part depends on, as JSON can tell it.
+        truth: accuracies that every part depends on, in whatever order the rows are.
     """
 
     folder: str = ""
     common: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    truth: pd.DataFrame | None = None
 
     def get(self, make: Callable[[], dict[str, np.ndarray]], **about: Any) -> dict[str, np.ndarray]:
         """A part as it was kept, or made and kept now.
@@ -45,7 +48,7 @@ class Parts:
             return make()
         import numpy as np
 
-        key = json.dumps({**self.common, **about}, sort_keys=True, default=dataclasses.asdict)
+        key = json.dumps({**self._common, **about}, sort_keys=True, default=dataclasses.asdict)
         path = epath.Path(self.folder) / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
         try:
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
@@ -62,6 +65,11 @@ class Parts:
         except Exception as error:  # buckets have errors of their own
             print(f"warning: {path} cannot be written ({first_line(error)})", file=sys.stderr)
         return made
+
+    @functools.cached_property
+    def _common(self) -> dict[str, Any]:
+        """What every part depends on, the truth as its digest: that of a large table takes time that few need."""
+        return {**self.common, **({} if self.truth is None else {"truth": digest(self.truth)})}
 
 
 def digest(frame: pd.DataFrame) -> str:

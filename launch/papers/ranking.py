@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+def elsewhere(theirs: str, ours: str) -> tuple[str, ...]:
+    """What is to be told where the paper's numbers are of something else than ours, a space or a data set."""
+    return () if ours == theirs else (f"the paper's numbers are of {theirs} and do not stand beside those of {ours}",)
+
+
 def expected(experiment: Experiment, *path: str) -> Any:
     """The paper's number at a path such as (data set, proxy); NaN where it prints none."""
     found: Any = experiment.expected

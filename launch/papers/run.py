@@ -15,7 +15,7 @@ from launch.flags.reproduction import EMBEDDED_NOTE, Reproduction
 from launch.jobs import base as jobs
 from launch.papers import joining, printing, truth
 from launch.papers.base import Experiment, Inputs, Jobs
-from launch.papers.parts import Parts, digest
+from launch.papers.parts import Parts
 from launch.papers.scored import Scored
 from tfnas import environment, files
 from tfnas.errors import InputError
@@ -85,7 +85,7 @@ def run(request: Reproduction, experiment: Experiment, output: str, workers: Wor
     parts = Parts()
     if experiment.jobs is None:  # else records are what is kept
         common = {"experiment": experiment.id, "seed": request.seed, "tfnas": environment.version("tfnas")}
-        parts = Parts(f"{output}/parts", common | {"truth": digest(frame), "datasets": known.datasets})
+        parts = Parts(f"{output}/parts", common | {"datasets": known.datasets}, frame)
     inputs = Inputs(experiment, known.space, frame, known.datasets, records, request.seed, drawn, repeats, parts)
     if experiment.second is not None and not request.scores:
         inputs = _continued(request, inputs, known, output, workers)

@@ -109,11 +109,12 @@ def times(parts: Sequence[Methods]) -> Figure:
     """Seconds and epochs until the threshold against test accuracy, a column of panels for each data set."""
     from matplotlib.figure import Figure
 
-    shown = {TIME: "seconds", EPOCHS: "epochs"}
-    shown = {name: unit for name, unit in shown.items() if any(methods.scores[name].notna().any() for methods in parts)}
+    shown = {TIME: "seconds"}
+    if any(methods.scores[EPOCHS].notna().any() for methods in parts):
+        shown[EPOCHS] = "epochs"
     figure = Figure(figsize=(3.6 * len(parts) + 0.4, 2.8 * len(shown) + 0.4), layout="constrained")
-    panels = figure.subplots(max(1, len(shown)), len(parts), squeeze=False)
-    for line, (name, unit) in zip(panels, shown.items(), strict=False):
+    panels = figure.subplots(len(shown), len(parts), squeeze=False)
+    for line, (name, unit) in zip(panels, shown.items(), strict=True):
         for axes, methods in zip(line, parts, strict=True):
             axes.plot(-methods.scores[name], methods.truth, ".", color=plots.PROXY_COLOUR, alpha=0.7)
             axes.set_xlabel(f"{unit} to reach the training accuracy", fontsize=8)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from launch.flags.reproduction import EMBEDDED_DATASET
 from launch.jobs.after import parse_after
-from launch.papers import after
+from launch.papers import after, ranking
 from launch.papers.base import HINT, Inputs
 from launch.papers.fear.trainings import ALL_BN
 from tfnas import evidence
@@ -123,10 +123,8 @@ def elsewhere(inputs: Inputs) -> tuple[str, ...]:
 
     Of the digits, which stand in for all data sets, the runner says so.
     """
-    theirs, ours = next(iter(inputs.experiment.columns)), inputs.datasets[0]
-    if ours in (theirs, EMBEDDED_DATASET):
-        return ()
-    return (f"the paper's numbers are of {theirs} and do not stand beside those of {ours}",)
+    ours = inputs.datasets[0]
+    return () if ours == EMBEDDED_DATASET else ranking.elsewhere(next(iter(inputs.experiment.columns)), ours)
 
 
 def named_records(records: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, tuple[int, int]]]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from launch.jobs import prediction
 from launch.jobs.knowledge import Known
-from launch.papers import picking
+from launch.papers import picking, ranking
 from launch.papers.base import Inputs
 from launch.papers.ranking import draw_pairs, expected, pair_legend
 from tfnas import seeds
@@ -38,8 +38,7 @@ def printed(inputs: Inputs, *path: str) -> float:
 
 def elsewhere(inputs: Inputs) -> tuple[str, ...]:
     """What is to be told of numbers that `printed` leaves out."""
-    theirs, ours = inputs.experiment.space, inputs.space.name
-    return () if ours == theirs else (f"the paper's numbers are of {theirs} and do not stand beside those of {ours}",)
+    return ranking.elsewhere(inputs.experiment.space, inputs.space.name)
 
 
 def ordered(inputs: Inputs) -> Inputs:

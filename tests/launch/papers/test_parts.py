@@ -42,6 +42,10 @@ def test_what_a_part_depends_on_tells_it_from_others(parts):
     parts.get(make, repeats=[0], settings=dataclasses.replace(PAPER, width=7))
     dataclasses.replace(parts, common={"seed": 2}).get(make, repeats=[0], settings=PAPER)
     assert make.times == 4
+    for truth in (pd.DataFrame({"x": [1.0, 2.0]}), pd.DataFrame({"x": [1.0, 3.0]})):
+        for order in ([0, 1], [1, 0]):
+            dataclasses.replace(parts, truth=truth.iloc[order]).get(make, repeats=[0], settings=PAPER)
+    assert make.times == 6
 
 
 def test_without_a_folder_nothing_is_kept(tmp_path, monkeypatch):
