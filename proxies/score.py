@@ -114,6 +114,7 @@ def _outcome(entry: Proxy, subject: Any, options: Options) -> Outcome:
     try:
         value = float(entry.compute(subject))
     except Exception as error:  # whatever breaks one score must not take the sweep down
+        environment.raise_interruption(error)
         return outcome(math.nan, "oom" if environment.out_of_memory(error) else "error", _line(error))
     if math.isnan(value) or value == math.inf:
         return outcome(math.nan, "nan", "the score is not a number for this network")

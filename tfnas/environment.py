@@ -143,6 +143,18 @@ def out_of_memory(error: BaseException) -> bool:
     return told or isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
 
 
+def raise_interruption(error: BaseException) -> None:
+    """Raises what interrupted the process, where C code that it hit has made an error of its own of it.
+
+    numpy, for one, raises SystemError with the KeyboardInterrupt as its cause.
+    """
+    cause = error.__cause__
+    while cause is not None:
+        if not isinstance(cause, Exception):
+            raise cause
+        cause = cause.__cause__
+
+
 def usable_cores() -> int:
     """Cores this process may run on (a container or taskset may allow fewer than the machine has)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

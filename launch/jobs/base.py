@@ -249,6 +249,7 @@ class _Attempt:
         except InputError:
             raise
         except Exception as error:  # whatever breaks one architecture must not take the run down
+            environment.raise_interruption(error)
             values = [failure(error)] * len(task.blanks)
         return _filled(task, values, environment.device()) if self.worker.leads else []
 

@@ -201,6 +201,15 @@ def test_interrupts_are_not_swallowed(broken):
         evaluate(["snip"])
 
 
+def test_interrupts_that_c_code_has_made_errors_of_are_none(broken):
+    """As numpy does while it converts an array."""
+    error = SystemError("returned a result with an exception set")
+    error.__cause__ = KeyboardInterrupt()
+    broken("snip", error)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(["snip"])
+
+
 def test_scores_that_are_no_numbers(monkeypatch):
     for value, status in ((np.nan, "nan"), (-np.inf, "ok"), (np.float32(3), "ok")):
         changed = base.dataclasses.replace(proxies.get("params"), compute=lambda passes, value=value: value)

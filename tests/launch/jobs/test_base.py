@@ -110,6 +110,20 @@ def test_a_failure_is_a_status_and_can_be_retried(tmp_path, notes, monkeypatch, 
     assert frame.score[ARCHS[0], "bars"] == 2.0, "only failures are computed again"
 
 
+def test_an_interruption_within_c_code_ends_the_run_and_leaves_no_record(tmp_path, notes, monkeypatch):
+    """It comes as an error of that code, with the interruption as its cause."""
+    error = SystemError("returned a result with an exception set")
+    error.__cause__ = KeyboardInterrupt()
+
+    def interrupted(self, task):
+        raise error
+
+    monkeypatch.setattr("tests.launch.jobs.counting.Counter.compute", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "out", CountingJob(str(notes)), ARCHS[:2])
+    assert not list((tmp_path / "out").glob("part-*"))
+
+
 def test_bad_input_found_late_ends_the_run_and_keeps_what_is_there(tmp_path, notes):
     with pytest.raises(InputError, match="labels do not fit"):
         run(tmp_path / "out", CountingJob(str(notes)), [*ARCHS[:2], "|bad|", ARCHS[2]])
