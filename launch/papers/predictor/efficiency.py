@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from tfnas.predictor.settings import Settings
 
 RANDOM, EVOLUTION, ONE, TWO = "random search", "regularised evolution", "predictor, one stage", "predictor, two stages"
-KINDS = ("val", "test")
+# What a curve has of each budget, by its last axis; of a table with one column, the one is the other.
+KINDS = {"val": 0, "test": 1}
+_LABELS = {"val": "validation", "test": "test"}
 # Networks trained in all, and those at which the figure is told in numbers.
 MOST, BUDGETS = 5000, (200, 272, 500, 1000, 2000, 5000)
 # Numbers that the paper prints: method, budget -> name in the facts.
@@ -73,12 +75,15 @@ def search_efficiency(inputs: Inputs, *, settings: Settings = PAPER, most: int =
     # [repeats, networks trained, validation and test] of each, in percent; searches by predictors begin behind N.
     lines = {name: np.concatenate(parts) for name, parts in found.items()}
     best = _oracle(inputs, known, values)
-    rows = _at_budgets(inputs, lines, most, number, count)
-    for kind, line in zip(KINDS, best.T, strict=True):
-        rows.append(tables.row("oracle", f"{kind} of all", line, count))
-    rows += _speedups(inputs, lines, most, number, count)
+    kinds = ["test"] if values is None else list(KINDS)
+    rows = _at_budgets(inputs, lines, most, number, count, kinds)
+    rows += [tables.row("oracle", f"{kind} of all", best[:, KINDS[kind]], count) for kind in kinds]
+    rows += _speedups(inputs, lines, most, number, count, kinds)
     if values is None:
-        notes += ("one column validates and is reported, so that validating more can never hurt, unlike in the paper",)
+        notes += (
+            "one column validates and is reported, so that validating more can never hurt, unlike in the paper, whose "
+            "validation accuracies have nothing beside them here",
+        )
     elif inputs.repeats > 1:
         notes += (f"{prediction.TOGETHER} repeats, whose predictors train side by side, validate by the same runs",)
     if 2 * count < inputs.space.size:
@@ -88,11 +93,11 @@ def search_efficiency(inputs: Inputs, *, settings: Settings = PAPER, most: int =
         )
     notes += (f"{inputs.repeats} repeats (the paper: 600); the paper does not say which predictor its speed-up is of",)
     notes += tables.elsewhere(inputs)
-    return Made(pd.DataFrame(rows), _figure(lines, best.mean(axis=0), number, most), notes)
+    return Made(pd.DataFrame(rows), _figure(lines, best.mean(axis=0), number, most, kinds), notes)
 
 
 def _at_budgets(
-    inputs: Inputs, lines: dict[str, np.ndarray], most: int, number: int, count: int
+    inputs: Inputs, lines: dict[str, np.ndarray], most: int, number: int, count: int, kinds: Sequence[str]
 ) -> list[dict[str, object]]:
     """Rows of each search at some numbers of networks trained, as far as it has begun."""
     found = []
@@ -101,8 +106,8 @@ def _at_budgets(
         start = most - curves.shape[1]
         for budget in budgets:
             entry = _PRINTED.get((name, budget), "")
-            for place, kind in enumerate(KINDS):
-                at = curves[:, budget - start - 1, place]
+            for kind in kinds:
+                at = curves[:, budget - start - 1, KINDS[kind]]
                 new = tables.row(name, f"{kind} of {budget}", at, count, tables.printed(inputs, entry, kind))
                 std = tables.printed(inputs, entry, "std") if kind == "test" else math.nan
                 found.append(new | {"paper_std": std})
@@ -110,11 +115,12 @@ def _at_budgets(
 
 
 def _speedups(
-    inputs: Inputs, lines: dict[str, np.ndarray], most: int, number: int, count: int
+    inputs: Inputs, lines: dict[str, np.ndarray], most: int, number: int, count: int, kinds: Sequence[str]
 ) -> list[dict[str, object]]:
     """Rows of how many times fewer networks predictors need for what evolution has in the end."""
     found = []
-    for place, kind in enumerate(KINDS):
+    for kind in kinds:
+        place = KINDS[kind]
         wanted = lines[EVOLUTION][:, -1, place].mean()
         measure = f"times fewer networks, {kind} of {most} of evolution"
         for name in (ONE, TWO):
@@ -176,13 +182,14 @@ def _oracle(inputs: Inputs, known: Known, values: np.ndarray | None) -> np.ndarr
     return np.array([oracle.oracle(values, tests, inputs.seed, repeat) for repeat in range(inputs.repeats)])
 
 
-def _figure(lines: dict[str, np.ndarray], best: np.ndarray, number: int, most: int) -> Figure:
+def _figure(lines: dict[str, np.ndarray], best: np.ndarray, number: int, most: int, kinds: Sequence[str]) -> Figure:
     from matplotlib.figure import Figure
 
     from tfnas.evidence.plots import COLOURS
 
-    figure = Figure(figsize=(9.6, 4.0), layout="constrained")
-    for place, (axes, kind) in enumerate(zip(figure.subplots(1, 2), ("validation", "test"), strict=True)):
+    figure = Figure(figsize=(0.6 + 4.5 * len(kinds), 4.0), layout="constrained")
+    for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False).flat, kinds, strict=True):
+        place = KINDS[kind]
         for (name, curves), colour in zip(lines.items(), COLOURS, strict=False):
             trained = most - curves.shape[1] + 1 + np.arange(curves.shape[1])
             mean, spread = curves[..., place].mean(axis=0), curves[..., place].std(axis=0)
@@ -192,7 +199,7 @@ def _figure(lines: dict[str, np.ndarray], best: np.ndarray, number: int, most: i
         axes.axvline(number, color="black", linewidth=0.6, linestyle=":")
         axes.set_ylim(bottom=lines[RANDOM][:, min(number, most - 1), place].mean() - 1, top=best[place] + 0.3)
         axes.set_xlabel("networks trained", fontsize=9)
-        axes.set_ylabel(f"{kind} accuracy (%)", fontsize=9)
+        axes.set_ylabel(f"{_LABELS[kind]} accuracy (%)", fontsize=9)
         axes.tick_params(labelsize=8)
     figure.axes[0].legend(fontsize=8, frameon=False, loc="lower right")
     return figure
