@@ -67,6 +67,8 @@ def quality(lines: Mapping[str, Mapping[str, np.ndarray]], *, label: str) -> Fig
     figure = Figure(figsize=(4.2 * across, 3.4 * down), layout="constrained")
     names = list(dict.fromkeys(name for found in lines.values() for name in found))
     colours = dict(zip(names, COLOURS * len(names), strict=False))
+    # Not every measure is one of every predictor: random search has no error.
+    fullest = max(lines, key=lambda measure: len(lines[measure]))
     panels = figure.subplots(down, across, squeeze=False).ravel()
     for empty in panels[len(lines) :]:
         empty.remove()
@@ -78,7 +80,7 @@ def quality(lines: Mapping[str, Mapping[str, np.ndarray]], *, label: str) -> Fig
         ticks = sorted({number for values in found.values() for number in values[0]})
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
-        _finish(axes, label, measure, legend=axes is figure.axes[0])
+        _finish(axes, label, measure, legend=measure == fullest)
     return figure
 
 

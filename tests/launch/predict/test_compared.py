@@ -8,7 +8,7 @@ from launch.jobs import knowledge, prediction, telling
 from tests.launch.predict.cases import SPACE, accuracies, launch
 from tfnas import seeds
 from tfnas.errors import InputError
-from tfnas.predictor import baselines, choosing
+from tfnas.predictor import baselines, choosing, plots
 
 KEYS = ("predictor", "n_train", "stages", "scores")
 
@@ -143,3 +143,11 @@ def test_errors_above_are_of_the_second_stage_alone():
     single = prediction.judged(known, told, np.arange(10), top, above=0.7)
     assert single["mse_above"] == pytest.approx(found["mse_above"])
     assert single["mse"] == pytest.approx(np.mean((100 * (told - values)[10:]) ** 2))
+
+
+def test_the_legend_tells_every_line_of_the_plot():
+    """Random search has an accuracy and no error."""
+    line = np.array([[20.0, 40], [0.5, 0.6], [0.1, 0.1]])
+    figure = plots.quality({"tau": {"gcn": line}, "accuracy": {"gcn": line, "random": line}}, label="networks")
+    legends = [axes.get_legend() for axes in figure.axes]
+    assert [[text.get_text() for text in legend.get_texts()] for legend in legends if legend] == [["gcn", "random"]]
