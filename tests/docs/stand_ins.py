@@ -44,6 +44,11 @@ def write(folder: pathlib.Path) -> None:
     hashes = hashes.assign(snip=rng.normal(size=COUNT), synflow=rng.normal(size=COUNT))
     hashes.assign(test_acc_108_mean=graphs["test_acc_108_mean"]).to_parquet(folder / "nb101_nbsuitezero.parquet")
 
+    networks = sample_architectures(spaces.get("mnas"), COUNT, seed=0)
+    mnas = pd.DataFrame({"arch": networks, "val_top1": rng.uniform(50, 67, COUNT)})
+    mnas.assign(latency_ms=rng.uniform(2, 20, COUNT)).to_parquet(folder / "mnas.parquet")
+    shutil.copy(ROOT / "results/fear_table2/synthetic.csv", folder)
+
     (folder / "results" / "nasbench201_cifar10").mkdir(parents=True)
     scores = "results/nasbench201_cifar10/scores.csv"
     shutil.copy(ROOT / scores, folder / scores)
