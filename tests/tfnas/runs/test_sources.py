@@ -90,7 +90,7 @@ def test_the_folder_is_that_of_this_clone():
     assert sources.FOLDER == ROOT / "results" / "atlas"
 
 
-@pytest.mark.parametrize("name", sources.names() or [pytest.param("", marks=pytest.mark.skip("none kept yet"))])
+@pytest.mark.parametrize("name", sources.names())
 def test_what_comes_with_this_clone_is_whole(name):
     frame = sources.read([f"atlas:{name}"])
     told = frame.attrs["provenance"][f"atlas:{name}"]
