@@ -112,15 +112,7 @@ def _ended(config_type: type, run: Callable[[Any], int | None], doc: str, argv: 
     """As `launch`, but for output that nobody reads."""
     try:
         with _signals():
-            if _HELP & set(argv):
-                print(help_text(config_type, doc))
-                return 0
-            config = parse(config_type, argv)
-            if hasattr(config, "check"):
-                config.check()
-            if getattr(config, "output", None):
-                write_run(config)
-            return run(config) or 0
+            return _run(config_type, run, doc, argv)
     except (InputError, flags.Error) as error:
         return _fail(str(error))
     except KeyboardInterrupt:
@@ -135,6 +127,25 @@ def _ended(config_type: type, run: Callable[[Any], int | None], doc: str, argv: 
         if not (told := _of_the_machine(error)):
             raise
         return _fail(f"{told}: {error}")
+
+
+def _run(config_type: type, run: Callable[[Any], int | None], doc: str, argv: Sequence[str]) -> int:
+    """As `launch`, but for errors; an interruption that C code made another error of is raised as what it was."""
+    try:
+        if _HELP & set(argv):
+            print(help_text(config_type, doc))
+            return 0
+        config = parse(config_type, argv)
+        if hasattr(config, "check"):
+            config.check()
+        if getattr(config, "output", None):
+            write_run(config)
+        return run(config) or 0
+    except Exception as error:
+        from tfnas import environment
+
+        environment.raise_interruption(error)
+        raise
 
 
 def _of_the_machine(error: Exception) -> str:

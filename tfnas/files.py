@@ -1,14 +1,21 @@
 """Files that are whole or not there, on a local disk or in a bucket."""
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import io
 import os
 import secrets
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from etils import epath
 
 from tfnas.paths import expand
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def write_atomic(path: epath.PathLike, data: bytes, *, replace: bool = True) -> None:
@@ -45,6 +52,27 @@ def write_atomic(path: epath.PathLike, data: bytes, *, replace: bool = True) -> 
             temporary.unlink(missing_ok=True)
         raise
     _fsync_folder(path.parent)
+
+
+def to_npz(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Arrays by their names as the content of an .npz file, for `write_atomic`."""
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def from_npz(content: bytes) -> dict[str, np.ndarray]:
+    """The arrays in the content of an .npz file; nothing is unpickled.
+
+    Raises:
+        Exception: the content is something else, or damaged; zipfile, numpy and zlib each have errors of their own.
+    """
+    import numpy as np
+
+    with np.load(io.BytesIO(content), allow_pickle=False) as found:
+        return dict(found)
 
 
 def _rename_to_new(temporary: epath.Path, path: epath.Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import io
 import json
 import math
 import sys
@@ -18,7 +17,7 @@ import proxies
 from launch.flags.inference import Inference
 from launch.jobs import summary
 from launch.jobs.base import Job, Task, Worker, blank
-from tfnas import memory, paths, seeds
+from tfnas import files, memory, paths, seeds
 from tfnas.errors import first_line
 from tfnas.runs import records
 
@@ -210,8 +209,8 @@ class Kept:
         from proxies import nngp
 
         try:
-            with np.load(io.BytesIO(self.path.read_bytes()), allow_pickle=False) as arrays:
-                member = nngp.Member(self.kernel, arrays["train"], arrays["val"])
+            arrays = files.from_npz(self.path.read_bytes())
+            member = nngp.Member(self.kernel, arrays["train"], arrays["val"])
             for rows, array in zip(self.sizes, (member.train, member.val), strict=True):
                 if array.shape != (rows, columns) or array.dtype.kind != "f" or not np.isfinite(array).all():
                     raise ValueError(f"{array.dtype} {list(array.shape)}, expected finite numbers {[rows, columns]}")
@@ -224,14 +223,8 @@ class Kept:
 
     def write(self, member: Member) -> bool:
         """Keeps the member; whether that can be done: a folder that cannot be written costs a line, not a score."""
-        import numpy as np
-
-        from tfnas import files
-
-        buffer = io.BytesIO()
-        np.savez(buffer, train=member.train, val=member.val)
         try:
-            files.write_atomic(self.path, buffer.getvalue())
+            files.write_atomic(self.path, files.to_npz({"train": member.train, "val": member.val}))
         except Exception as error:  # buckets have errors of their own
             reason = getattr(error, "strerror", None) or first_line(error)
             print(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import io
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -46,22 +45,17 @@ class Parts:
         """
         if not self.folder:
             return make()
-        import numpy as np
-
         key = json.dumps({**self._common, **about}, sort_keys=True, default=dataclasses.asdict)
         path = epath.Path(self.folder) / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
         try:
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as found:
-                return dict(found)
+            return files.from_npz(path.read_bytes())
         except FileNotFoundError:
             pass
         except Exception as error:  # there is no end to what a damaged file may hold
             print(f"{path} cannot be used ({first_line(error)}); it is computed again", file=sys.stderr)
         made = make()
-        buffer = io.BytesIO()
-        np.savez(buffer, **made)
         try:
-            files.write_atomic(path, buffer.getvalue())
+            files.write_atomic(path, files.to_npz(made))
         except Exception as error:  # buckets have errors of their own
             print(f"warning: {path} cannot be written ({first_line(error)})", file=sys.stderr)
         return made

@@ -217,6 +217,17 @@ class TestSignals:
         assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
+@pytest.mark.parametrize(
+    ("cause", "code"), [(KeyboardInterrupt(), app.INTERRUPTED), (app.Terminated(), app.TERMINATED)]
+)
+def test_an_interruption_that_numpy_made_another_error_of_is_one(cause, code, tmp_path, capsys):
+    def run(_):
+        raise SystemError("returned a result with an exception set") from cause
+
+    assert app.launch(Example, run, "doc", [f"--output={tmp_path}"]) == code
+    assert "the same command goes on from there" in capsys.readouterr().err
+
+
 def test_another_config_in_the_same_folder_does_not_replace_the_first(tmp_path):
     first, second = (Example(str(tmp_path), count) for count in (1, 2))
     for config in (first, second, first, second):

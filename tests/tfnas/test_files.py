@@ -4,6 +4,7 @@ import errno
 import os
 import threading
 
+import numpy as np
 import pytest
 
 from tfnas import files
@@ -61,3 +62,21 @@ def test_what_fails_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
         files.write_atomic(tmp_path / "file", b"content")
     assert not list(tmp_path.iterdir())
+
+
+def test_arrays_come_back_as_they_were():
+    arrays = {
+        "empty": np.zeros((0, 3), np.float32),
+        "names": np.array(["a", "bcd"]),
+        "half": np.float16(0.5) * np.eye(2),
+    }
+    found = files.from_npz(files.to_npz(arrays))
+    assert list(found) == list(arrays)
+    for name, array in arrays.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_arrays_are_never_unpickled():
+    with pytest.raises(ValueError, match="allow_pickle"):
+        files.from_npz(files.to_npz({"objects": np.array([{}], object)}))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import io
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -132,8 +131,8 @@ def _read(path: str, count: int) -> FileIndex | None:
     from etils import epath
 
     try:
-        with np.load(io.BytesIO(epath.Path(_kept(path)).read_bytes()), allow_pickle=False) as arrays:
-            found = FileIndex(arrays["lengths"], arrays["labels"])
+        arrays = files.from_npz(epath.Path(_kept(path)).read_bytes())
+        found = FileIndex(arrays["lengths"], arrays["labels"])
     except Exception:  # there is no end to what a file may hold that is none of ours
         return None
     whole = epath.Path(path).stat().length == int((found.lengths + _BEFORE + _AFTER).sum())
@@ -142,8 +141,7 @@ def _read(path: str, count: int) -> FileIndex | None:
 
 def _write(path: str, found: FileIndex) -> None:
     """Into the cache; without one, the next process passes over the files again."""
-    buffer = io.BytesIO()
-    np.savez(buffer, lengths=found.lengths, labels=found.labels)
+    content = files.to_npz({"lengths": found.lengths, "labels": found.labels})
     with contextlib.suppress(OSError):
         if not (file := _kept(path)).startswith("~"):
-            files.write_atomic(file, buffer.getvalue())
+            files.write_atomic(file, content)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import io
 import json
 import os
 import time
@@ -44,10 +43,8 @@ class Checkpoint:
 
     def save(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         """Writes a state, whole or not at all: arrays, and what JSON can hold."""
-        buffer = io.BytesIO()
         text = json.dumps({"identity": self.identity, **facts})
-        np.savez(buffer, facts=np.frombuffer(text.encode(), np.uint8), **arrays)
-        content = buffer.getvalue()
+        content = files.to_npz({"facts": np.frombuffer(text.encode(), np.uint8), **arrays})
         files.write_atomic(self.path, _MARK + hashlib.sha256(content).digest() + content)
         self._last = time.monotonic()
 
@@ -64,8 +61,7 @@ class Checkpoint:
         mark, digest, content = content[: len(_MARK)], content[len(_MARK) :][:32], content[len(_MARK) + 32 :]
         if mark != _MARK or hashlib.sha256(content).digest() != digest:
             raise ValueError(f"{os.fspath(self.path)}: not a whole state of a training")
-        with np.load(io.BytesIO(content), allow_pickle=False) as found:
-            arrays = dict(found)
+        arrays = files.from_npz(content)
         facts = json.loads(arrays.pop("facts").tobytes())
         if facts.pop("identity") != self.identity:
             raise ValueError(f"{os.fspath(self.path)}: the state of another training")
