@@ -74,7 +74,7 @@ def train(
     if settings.output == "sigmoid":
         targets = np.clip(targets, settings.low, settings.high)
     predictors, most = len(tasks), max(most, *(len(task.rows) for task in tasks))
-    model, step = _compiled(settings, graphs.features, graphs.extras.shape[1], predictors, most)
+    model, steps = _compiled(settings, graphs.features, graphs.extras.shape[1], predictors, most)
     model.initialize([seeds.derive_seed(task.seed, "weights") for task in tasks])
     _standardise(model, graphs, targets, tasks)
     data = _stacked(settings, graphs, targets, tasks, most)
@@ -85,12 +85,16 @@ def train(
     )
     drop = np.array([seeds.derive_seed(task.seed, "dropout") % 2**31 for task in tasks], np.int32)
     weights = [tf.convert_to_tensor(variable) for variable in model.trainable_variables]
+    constant = (tf.constant(drop), data, [variable.value for variable in model.non_trainable_variables])
     state = (weights, [tf.zeros_like(w) for w in weights], [tf.zeros_like(w) for w in weights])
     with Progress(label, total) as bar:
         for start in range(0, total, _STEPS):
             part = slice(start, start + _STEPS)
-            fixed = [_extended(values[part], _STEPS) for values in (places, shares, rates)]
-            state = step(*state, np.int32(start), *fixed, drop, data, [v.value for v in model.non_trainable_variables])
+            fixed = [tf.constant(_extended(values[part], _STEPS)) for values in (places, shares, rates)]
+            arguments = (*state, tf.constant(start), *fixed, *constant)
+            # The trace by itself, as TensorFlow would warn of tracing: each size needs one of its own, for a few calls.
+            traced = steps if tf.config.functions_run_eagerly() else steps.get_concrete_function(*arguments)
+            state = traced(*arguments)
             bar.advance(min(_STEPS, total - start))
     for variable, value in zip(model.trainable_variables, state[0], strict=True):
         variable.assign(value)
@@ -205,12 +209,12 @@ def _spread(values: np.ndarray) -> np.ndarray:
 
 def _stacked(
     settings: Settings, graphs: Graphs, targets: np.ndarray, tasks: Sequence[Task], most: int
-) -> list[np.ndarray]:
+) -> list[tf.Tensor]:
     """The training sets side by side: inputs and targets, each [P, most, ...]."""
     rows = np.stack([np.resize(task.rows, most) for task in tasks])  # what is beyond a set is never drawn
     used, places = np.unique(rows, return_inverse=True)
     places = places.reshape(rows.shape)
-    return [part[places] for part in (*inputs_of(graphs.take(used), settings.norm), targets[used])]
+    return [tf.constant(part[places]) for part in (*inputs_of(graphs.take(used), settings.norm), targets[used])]
 
 
 def _schedule(settings: Settings, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

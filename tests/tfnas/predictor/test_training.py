@@ -163,3 +163,12 @@ def test_nothing_to_learn_from():
     for tasks in ([], [Task(np.arange(0), 0)]):
         with pytest.raises(InputError, match=r"needs networks to learn from\. Received: none"):
             training.train(SMALL, graphs, cases.accuracies(graphs), tasks)
+
+
+def test_many_sizes_bring_no_warning(monkeypatch):
+    """TensorFlow warns of a function that is traced often; here each size needs a trace of its own."""
+    told, graphs, small = [], cases.graphs(20), dataclasses.replace(SMALL, layers=1, epochs=1)
+    monkeypatch.setattr(tf.get_logger(), "handle", lambda record: told.append(record.getMessage()))
+    for most in range(8, 13):
+        training.train(small, graphs, cases.accuracies(graphs), [Task(np.arange(most), 0)], most=most)
+    assert told == []
