@@ -55,7 +55,7 @@ EXPERIMENTS = (
         repeats=(4, 10),
         deviations="predictors of this project: a perceptron on flat encodings, the graph network of Wen et al. 2020, "
         "trained as their authors have it, though for accuracies from 0 %, and not for 200 epochs of a ranking loss; "
-        "low and high are one standard deviation over draws and data sets",
+        "brackets are one standard deviation over draws and data sets",
         **_NB201,
     ),
     Experiment(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tfnas.predictor.settings import Settings
 
 SIZES = (43, 86, 172, 344, 860)
+VALIDATED = 100
 _LOOKED_AT = 20_000
 
 
@@ -91,6 +92,8 @@ def kept(inputs: Inputs, *, settings: Settings = PAPER) -> Made:
 def sizes(inputs: Inputs, *, settings: Settings = PAPER, ns: Sequence[int] = SIZES) -> Made:
     """Accuracy of the best of the top K by the number of networks trained, N + K, for several N.
 
+    Each N is told at the N + K of a K of `VALIDATED`, or of what is left of a small table, of all N that are less.
+
     Raises:
         InputError: the table has too few networks for the least N.
     """
@@ -104,13 +107,12 @@ def sizes(inputs: Inputs, *, settings: Settings = PAPER, ns: Sequence[int] = SIZ
     lines: dict[str, np.ndarray] = {}
     rows = []
     fitting = [n for n in ns if 3 * n <= 2 * count]
-    largest = max(fitting, default=count)
-    budgets = [largest + k for k in (10, 50, 100, 200) if largest + k <= count]
-    if not budgets:
+    if not fitting:
         raise InputError(
             f"{inputs.experiment.id} learns from {min(ns)} networks and more, at most two thirds of a table. Received: "
-            f"a table of {count}. Needed: {max(-(-3 * min(ns) // 2), min(ns) + 10)} networks or more"
+            f"a table of {count}. Needed: {-(-3 * min(ns) // 2)} networks or more"
         )
+    budgets = sorted({n + min(VALIDATED, count - n) for n in fitting})
     for n in fitting:
         picks = []
         for part in prediction.together(range(inputs.repeats)):
@@ -126,7 +128,7 @@ def sizes(inputs: Inputs, *, settings: Settings = PAPER, ns: Sequence[int] = SIZ
             about = {"n": n, "repeats": list(part), "settings": settings, "most": budgets[-1]}
             picks += list(inputs.parts.get(picked, **about)["picks"])
         lines[f"N = {n}"] = 100 * known.accuracies[np.array(picks)]
-        for budget in budgets:
+        for budget in (budget for budget in budgets if budget > n):
             values = lines[f"N = {n}"][:, budget - n - 1]
             rows.append(tables.row(f"N = {n}", f"accuracy, N + K = {budget}", values, count))
     return Made(pd.DataFrame(rows), _budgets(lines), notes)
