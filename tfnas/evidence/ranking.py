@@ -192,8 +192,9 @@ def evaluate(
     """Every statistic for one score, with its interval; arguments as in `correlate` and `bootstrap.intervals`.
 
     Returns:
-        A flat dictionary: "n"; each name of `bootstrap.intervals` with its "_lo" and "_hi"; "kendall_a", "precision",
-        "regret"; "discovered_mean" and "discovered_se" over 10 random subsets of half the networks (at most 10,000).
+        A flat dictionary: "n"; each name of `bootstrap.intervals` with its "_lo" and "_hi", which are NaN where it is;
+        "kendall_a", "precision", "regret"; "discovered_mean" and "discovered_se" over 10 random subsets of half the
+        networks (at most 10,000).
     """
     options = {"thresholds": thresholds, "percents": percents, "k": k, "groups": groups}
     found = bootstrap.intervals(score, truth, resamples=resamples, seed=seed, **options)
@@ -208,6 +209,8 @@ def evaluate(
         **{f"pqetp_{t:g}": statistics.pqetp(score, truth, t) for t in thresholds},
         "discovered": statistics.discovered(score, truth, k, seed=seed),
     }
+    # Resamples without the infinite score that leaves Pearson's correlation undefined say nothing of it.
+    found = {name: (math.nan, math.nan) if math.isnan(out[name]) else bounds for name, bounds in found.items()}
     out = {
         key: number
         for name, value in out.items()

@@ -119,3 +119,13 @@ def test_evaluate_holds_every_statistic_and_its_interval():
     assert found["n"] == 30
     assert found["precision"] == statistics.precision_at_k(score, truth, 5, seed=5)
     assert found["discovered_mean"] == statistics.discovered_subsets(score, truth, 5, size=15, seed=5)[0]
+
+
+def test_what_is_undefined_has_no_interval():
+    """Many resamples do not draw the one infinite score, and have a correlation of their own."""
+    score, truth = draw(11, n=30)
+    score[3] = -np.inf
+    found = evidence.evaluate(score, truth, resamples=200)
+    assert np.isfinite(bootstrap.intervals(score, truth, resamples=200, only=["pearson"])["pearson"]).all()
+    assert np.isnan([found[f"pearson{part}"] for part in ("", "_lo", "_hi")]).all()
+    assert np.isfinite([found[f"spearman{part}"] for part in ("", "_lo", "_hi")]).all()
