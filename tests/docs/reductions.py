@@ -81,6 +81,7 @@ if not importlib.util.find_spec("ai_edge_litert"):
 # What takes records that are not there: these are parsed and checked, with the reason.
 CHECKED = {
     r"launch\.reproduce .*--scores=": "each figure is made of invented records in tests/launch/papers/test_run.py",
+    r"--experiment=np_fig7": "learns from 43 networks and more, as tests/launch/papers/predictor/test_learned.py does",
     r"launch\.prepare .*--scores=output": "folders of records are kept in tests/launch/jobs/test_keeping.py",
 }
 # What scores networks of the published size: invented scores stand in, with the reason.
