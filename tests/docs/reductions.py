@@ -78,7 +78,7 @@ PARSED = {
 }
 if not importlib.util.find_spec("ai_edge_litert"):
     PARSED[r"--latency=(litert|operations\.csv)|--operations_out"] = "needs the extra litert"
-# What takes records that are not there: these are parsed and checked, with the reason.
+# What takes records that are not there, or more networks than stand in: these are parsed and checked, with the reason.
 CHECKED = {
     r"launch\.reproduce .*--scores=": "each figure is made of invented records in tests/launch/papers/test_run.py",
     r"--experiment=np_fig7": "learns from 43 networks and more, as tests/launch/papers/predictor/test_learned.py does",

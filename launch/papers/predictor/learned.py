@@ -128,9 +128,10 @@ def sizes(inputs: Inputs, *, settings: Settings = PAPER, ns: Sequence[int] = SIZ
             about = {"n": n, "repeats": list(part), "settings": settings, "most": budgets[-1]}
             picks += list(inputs.parts.get(picked, **about)["picks"])
         lines[f"N = {n}"] = 100 * known.accuracies[np.array(picks)]
-        for budget in (budget for budget in budgets if budget > n):
-            values = lines[f"N = {n}"][:, budget - n - 1]
-            rows.append(tables.row(f"N = {n}", f"accuracy, N + K = {budget}", values, count))
+        for budget in budgets:
+            if budget > n:
+                values = lines[f"N = {n}"][:, budget - n - 1]
+                rows.append(tables.row(f"N = {n}", f"accuracy, N + K = {budget}", values, count))
     return Made(pd.DataFrame(rows), _budgets(lines), notes)
 
 
